@@ -1,0 +1,200 @@
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"carfluence/internal/errs"
+)
+
+// Prefix is the path under which the API lives on any host.
+const Prefix = "/api/v1"
+
+// MaxHeaderBytes bounds a request's header; beyond it the answer is 431.
+const MaxHeaderBytes = 64 << 10
+
+// Limits of request bodies.
+const (
+	MaxBodyBytes    = 1 << 20 // of a JSON call
+	BodyReadTimeout = 30 * time.Second
+)
+
+// Gate decides who gets in. Both functions are given by the wiring.
+type Gate struct {
+	// Admit looks at the credential and takes a credit. It sets Caller, Actor, Refused and Charge; an error
+	// is answered at once (400, 429, 503).
+	Admit func(*Exchange) error
+	// Allow checks a declared security against the caller (401, 403).
+	Allow func(*Exchange, Security) error
+}
+
+// Config of the API.
+type Config struct {
+	Version        string
+	PublicURL      string // "" when not set
+	TrustedProxies []netip.Prefix
+	Gate           Gate
+	Observe        func(*Exchange) // after each answer: log, metrics
+	Log            *slog.Logger
+}
+
+// API is the set of operations and the handler in front of them.
+type API struct {
+	Config
+	huma   huma.API
+	mux    *http.ServeMux
+	routes []Route
+	spec   sync.Once
+	json   []byte
+	yaml   []byte
+}
+
+// Route is one operation with its declared security, for the golden list.
+type Route struct {
+	Method, Path string
+	Security     Security
+}
+
+// New makes an API without operations.
+func New(c Config) *API {
+	configureHuma()
+	a := &API{Config: c, mux: http.NewServeMux()}
+	a.huma = humago.New(a.mux, a.document())
+	return a
+}
+
+// Mux is for pages outside the API (docs, health); API routes go through Register.
+func (a *API) Mux() *http.ServeMux { return a.mux }
+
+// Routes lists the operations in order of registration.
+func (a *API) Routes() []Route { return a.routes }
+
+// ServeHTTP runs one request: observe, admit, route.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &Exchange{w: w, started: time.Now()}
+	x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	x.api = r.URL.Path == Prefix || strings.HasPrefix(r.URL.Path, Prefix+"/")
+	x.IP = clientAddress(r, a.TrustedProxies)
+	x.RequestID = requestID(r.Header.Get("X-Request-Id"))
+	w.Header()["X-Request-Id"] = []string{x.RequestID}
+	defer a.Observe(x)
+	defer x.finish(a.Log)
+	if err := a.admit(x); err != nil {
+		x.fail(err)
+		return
+	}
+	a.mux.ServeHTTP(x, x.r)
+}
+
+func (a *API) admit(x *Exchange) error {
+	if headerBytes(x.r) > MaxHeaderBytes {
+		return errs.New(kindHeaders, "header_too_large", "The request's header is larger than 64 KiB.")
+	}
+	if !x.api {
+		return nil
+	}
+	if err := a.Gate.Admit(x); err != nil {
+		return err
+	}
+	return checkURL(x.r.URL)
+}
+
+func headerBytes(r *http.Request) int {
+	n := len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + 4
+		}
+	}
+	return n
+}
+
+// configureHuma sets the library's process-wide switches once, before the first API exists.
+var configureHuma = sync.OnceFunc(func() {
+	huma.DefaultArrayNullable = false
+	huma.ValidateStrictCasing = true
+	huma.NewError = func(status int, msg string, faults ...error) huma.StatusError {
+		return problemOf(humaError(status, msg, faults))
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, faults ...error) huma.StatusError {
+		err := humaError(status, msg, faults)
+		if _, w := humago.Unwrap(ctx); w != nil {
+			if x, ok := w.(*Exchange); ok {
+				x.fail(err)
+			}
+		}
+		return problemOf(err)
+	}
+})
+
+// humaError says in our words what the library found.
+func humaError(status int, msg string, faults []error) error {
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return errs.New(errs.KindTooLarge, "too_large", "The body is larger than 1 MiB, the most this call accepts.")
+	case status == http.StatusUnsupportedMediaType:
+		return errs.New(kindMediaType, "unsupported_media_type", "Send the body as JSON with Content-Type: application/json.")
+	case status == http.StatusRequestTimeout:
+		return errs.New(kindTimeout, "request_timeout", "The body did not arrive within 30 seconds.")
+	case status == http.StatusBadRequest:
+		return errs.New(errs.KindMalformed, "malformed", "The body is not acceptable JSON: "+firstMessage(msg, faults)+".")
+	case strings.HasPrefix(msg, "cannot read request body"):
+		return errs.New(errs.KindMalformed, "malformed", "The body ended before it was complete.")
+	case status == http.StatusUnprocessableEntity:
+		return errs.Invalid("invalid", "The request can't be accepted; errors lists every fault.", faultsOf(faults)...)
+	}
+	return errs.New(errs.KindInternal, "internal", msg)
+}
+
+func firstMessage(msg string, faults []error) string {
+	for _, f := range faults {
+		if d, ok := f.(huma.ErrorDetailer); ok {
+			return clip(strings.TrimPrefix(d.ErrorDetail().Message, "jsontext: "), 300)
+		}
+	}
+	return msg
+}
+
+func faultsOf(list []error) []errs.Fault {
+	var out []errs.Fault
+	for _, err := range list {
+		d, ok := err.(huma.ErrorDetailer)
+		if !ok {
+			out = append(out, errs.At("#", err.Error()))
+			continue
+		}
+		out = append(out, faultAt(d.ErrorDetail().Location, d.ErrorDetail().Message))
+	}
+	return out
+}
+
+// faultAt turns the library's "body.scopes[0]" and "query.limit" into a JSON pointer or a parameter's name.
+func faultAt(location, detail string) errs.Fault {
+	where, name, _ := strings.Cut(location, ".")
+	if where != "body" && !strings.HasPrefix(where, "body[") {
+		return errs.In(name, detail)
+	}
+	pointer := strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(strings.TrimPrefix(location, "body"))
+	if member, ok := unexpectedMember(detail); ok && !strings.HasSuffix(pointer, "/"+member) {
+		pointer += "/" + member
+	}
+	return errs.At("#"+pointer, detail)
+}
+
+// A missing member is reported at its parent; the pointer should name the member itself.
+func unexpectedMember(detail string) (string, bool) {
+	rest, ok := strings.CutPrefix(detail, "expected required property ")
+	if !ok {
+		return "", false
+	}
+	name, _, ok := strings.Cut(rest, " ")
+	return name, ok
+}

@@ -1,0 +1,361 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"carfluence/internal/errs"
+)
+
+// Exchange is one request on its way through the house: the response under construction and what is known
+// of the caller. It buffers the body, so that ETag, 304, compression and the rate-limit headers, which
+// depend on the final status, are set in one place.
+type Exchange struct {
+	RequestID string
+	// Caller is the principal, nil without a valid credential; its type belongs to package auth.
+	Caller any
+	// Refused says why the credential that came with the request was not accepted; nil when none came.
+	// Open operations ignore it, all others answer it.
+	Refused error
+	// Charge is the credit this request holds. Nil outside /api/v1 and when no limit applies.
+	Charge Charge
+	// Actor names the caller in the log ("key:<id>", "person:<id>").
+	Actor string
+	// IP is the client's address behind trusted proxies.
+	IP string
+
+	w           http.ResponseWriter
+	r           *http.Request
+	api         bool
+	credentials bool // the answer holds secrets
+	err         error
+
+	status  int
+	body    *bytes.Buffer
+	sent    bool
+	written int
+	started time.Time
+}
+
+// Charge is a credit taken before the request ran.
+type Charge interface {
+	// Settle is called once with the final status; it gives the credit back where the status doesn't count.
+	Settle(status int) RateLimit
+}
+
+// RateLimit is what the X-RateLimit headers show.
+type RateLimit struct {
+	Limit, Remaining int64
+	Reset            int64 // Unix seconds
+}
+
+type exchangeKey struct{}
+
+// From returns the exchange a handler runs in.
+func From(ctx context.Context) *Exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*Exchange)
+	return x
+}
+
+// RequestID is the id of the request in the context, "" outside one.
+func RequestID(ctx context.Context) string {
+	if x := From(ctx); x != nil {
+		return x.RequestID
+	}
+	return ""
+}
+
+// UserAgent is what the client calls itself, bounded.
+func (x *Exchange) UserAgent() string {
+	return clip(strings.ToValidUTF8(x.r.UserAgent(), ""), 300)
+}
+
+// Status is the status answered, 0 before the answer.
+func (x *Exchange) Status() int { return x.status }
+
+// Route is the pattern that matched ("GET /api/v1/inventory"), "" without one.
+func (x *Exchange) Route() string { return x.r.Pattern }
+
+// Path is the request's path, fit for logs.
+func (x *Exchange) Path() string { return safePath(x.r.URL.Path) }
+
+// Err is what the answer says went wrong, with its cause; nil when nothing did.
+func (x *Exchange) Err() error { return x.err }
+
+// Bytes is the size of the body as sent.
+func (x *Exchange) Bytes() int { return x.written }
+
+// Started is when the request's header had been read.
+func (x *Exchange) Started() time.Time { return x.started }
+
+// Request is the request as it came.
+func (x *Exchange) Request() *http.Request { return x.r }
+
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxKeptBody is the largest body buffer kept for the next request.
+const maxKeptBody = 256 << 10
+
+// Header implements http.ResponseWriter.
+func (x *Exchange) Header() http.Header { return x.w.Header() }
+
+// WriteHeader implements http.ResponseWriter; the first status wins.
+func (x *Exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+}
+
+// Write implements http.ResponseWriter by buffering.
+func (x *Exchange) Write(b []byte) (int, error) {
+	if x.sent {
+		n, err := x.w.Write(b)
+		x.written += n
+		return n, err
+	}
+	if x.err != nil {
+		return len(b), nil // the problem is the whole answer
+	}
+	return x.buffer(b)
+}
+
+func (x *Exchange) buffer(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	if x.body == nil {
+		x.body = bodies.Get().(*bytes.Buffer)
+	}
+	return x.body.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection (deadlines).
+func (x *Exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// Flush ends buffering: what is written from now on goes out at once, without ETag or compression.
+func (x *Exchange) Flush() {
+	x.send(false)
+	if f, ok := x.w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// fail replaces what was written so far by a problem.
+func (x *Exchange) fail(err error) {
+	if x.sent || x.err != nil && errs.KindOf(err) != errs.KindInternal {
+		return
+	}
+	if x.body != nil {
+		x.body.Reset()
+	}
+	x.err = err
+	p := problemOf(err)
+	p.decorate(x)
+	x.Header().Set("Content-Type", "application/problem+json")
+	for _, h := range []string{"ETag", "Content-Encoding", "Content-Length", "Location", "Set-Cookie", "Last-Modified"} {
+		x.Header().Del(h)
+	}
+	p.headers(x.Header())
+	x.status = p.Status
+	_, _ = x.buffer(p.encode())
+}
+
+// finish answers what the handler left open and sends the response. It also runs after a panic.
+func (x *Exchange) finish(log *slog.Logger) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		log.Error("panic", "request_id", x.RequestID, "panic", p, "stack", string(debug.Stack()))
+		if x.sent {
+			panic(http.ErrAbortHandler) // too late for an answer: cut, so that the client sees it is not whole
+		}
+		x.fail(errs.New(errs.KindInternal, "internal", "The server made a mistake. It is logged under this request id."))
+	}
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	if x.r.Pattern == "" && x.err == nil && (x.status == http.StatusNotFound || x.status == http.StatusMethodNotAllowed) {
+		x.fail(routeError(x.status, x.Header().Get("Allow")))
+	}
+	x.send(true)
+	if x.body != nil && x.body.Cap() <= maxKeptBody {
+		x.body.Reset()
+		bodies.Put(x.body)
+	}
+}
+
+func routeError(status int, allow string) error {
+	if status == http.StatusMethodNotAllowed {
+		return errs.New(kindMethod, "method_not_allowed", "This address answers to "+allow+" only.")
+	}
+	return errs.NotFound("route_not_found", "There is nothing at this address; /docs lists what there is.")
+}
+
+// send writes header and body once. whole says that the body is complete.
+func (x *Exchange) send(whole bool) {
+	if x.sent {
+		return
+	}
+	h := x.Header()
+	var body []byte
+	if x.body != nil {
+		body = x.body.Bytes()
+	}
+	if whole && x.status == http.StatusOK && (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead) {
+		body = x.validate(h, body)
+	}
+	x.limits(h)
+	x.caching(h)
+	if whole {
+		body = x.compress(h, body)
+		if x.status >= 200 && x.status != http.StatusNoContent && x.status != http.StatusNotModified {
+			h.Set("Content-Length", strconv.Itoa(len(body)))
+		}
+	}
+	x.sent = true
+	x.w.WriteHeader(x.status)
+	if x.r.Method != http.MethodHead && x.status != http.StatusNotModified && x.status != http.StatusNoContent {
+		n, _ := x.w.Write(body) // a client that went away is no error of ours
+		x.written += n
+	}
+}
+
+// validate sets the ETag and turns the answer into 304 where the client has it already (RFC 9110 §13.1.2).
+// Tags are weak: one tag for all encodings.
+func (x *Exchange) validate(h http.Header, body []byte) []byte {
+	if !x.api || x.credentials {
+		return body
+	}
+	tag := h.Get("Etag")
+	if tag == "" {
+		sum := sha256.Sum256(body)
+		tag = `W/"` + hex.EncodeToString(sum[:12]) + `"`
+		h["Etag"] = []string{tag}
+	}
+	if matches(x.r.Header["If-None-Match"], tag) {
+		x.status = http.StatusNotModified
+		h.Del("Content-Type")
+		return nil
+	}
+	return body
+}
+
+// matches compares weakly (RFC 9110 §8.8.3.2).
+func matches(ifNoneMatch []string, tag string) bool {
+	for _, line := range ifNoneMatch {
+		for candidate := range strings.SplitSeq(line, ",") {
+			candidate = strings.TrimSpace(candidate)
+			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Canonical header keys spelled so that they can be set without canonicalising.
+const (
+	headerLimit     = "X-Ratelimit-Limit"
+	headerRemaining = "X-Ratelimit-Remaining"
+	headerReset     = "X-Ratelimit-Reset"
+)
+
+func (x *Exchange) limits(h http.Header) {
+	if x.Charge == nil {
+		return
+	}
+	l := x.Charge.Settle(x.status)
+	text := make([]string, 3)
+	text[0], text[1], text[2] = strconv.FormatInt(l.Limit, 10), strconv.FormatInt(l.Remaining, 10), strconv.FormatInt(l.Reset, 10)
+	h[headerLimit], h[headerRemaining], h[headerReset] = text[0:1:1], text[1:2:2], text[2:3:3]
+}
+
+var (
+	varyAPI        = []string{"Authorization, X-API-Key, Accept-Encoding"}
+	privateNoCache = []string{"private, no-cache"}
+	privateNoStore = []string{"private, no-store"}
+	noStore        = []string{"no-store"}
+	noSniff        = []string{"nosniff"}
+)
+
+func (x *Exchange) caching(h http.Header) {
+	h["X-Content-Type-Options"] = noSniff
+	if !x.api {
+		return
+	}
+	h["Vary"] = varyAPI
+	switch {
+	case x.credentials:
+		h["Cache-Control"] = noStore
+	case x.status >= 400:
+		h["Cache-Control"] = privateNoStore
+	case h.Get("Cache-Control") == "":
+		h["Cache-Control"] = privateNoCache
+	}
+}
+
+// minCompress is the body size in bytes from which compression pays.
+const minCompress = 1400
+
+var gzips = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	return w
+}}
+
+func (x *Exchange) compress(h http.Header, body []byte) []byte {
+	if len(body) < minCompress || !x.api || h.Get("Content-Encoding") != "" || !acceptsGzip(x.r.Header.Get("Accept-Encoding")) {
+		return body
+	}
+	var out bytes.Buffer
+	out.Grow(len(body) / 4)
+	z := gzips.Get().(*gzip.Writer)
+	defer gzips.Put(z)
+	z.Reset(&out)
+	_, _ = z.Write(body)
+	_ = z.Close()
+	h["Content-Encoding"] = []string{"gzip"}
+	return out.Bytes()
+}
+
+func acceptsGzip(accept string) bool {
+	for part := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if name == "gzip" || name == "*" {
+			q := strings.ReplaceAll(params, " ", "")
+			return q != "q=0" && q != "q=0.0" && q != "q=0.00" && q != "q=0.000"
+		}
+	}
+	return false
+}
+
+// requestID accepts the client's id when it is sane, and makes one otherwise.
+func requestID(sent string) string {
+	if len(sent) >= 1 && len(sent) <= 128 && strings.Trim(sent, idAlphabet) == "" && !looksSecret(sent) {
+		return sent
+	}
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}

@@ -1,0 +1,158 @@
+package rest
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"bytes"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/yaml"
+)
+
+// Scopes with their published texts.
+var Scopes = []struct{ Name, Text string }{
+	{"inventory:read", "Read vehicle inventory"},
+	{"inventory:write", "Create/update inventory records"},
+	{"dealers:read", "Read dealer information"},
+	{"dealers:write", "Create/update dealers"},
+	{"integrations:read", "View integration configs"},
+	{"integrations:write", "Manage integrations"},
+	{"rules:read", "View transformation rules"},
+	{"rules:write", "Create/update rules"},
+	{"admin", "Full administrative access"},
+}
+
+func scopeText(name string) string {
+	for _, s := range Scopes {
+		if s.Name == name {
+			return s.Text
+		}
+	}
+	return name
+}
+
+const documentText = `The inventory of a dealer group for people and programs.
+
+**Sessions.** People log in at ` + "`POST /api/v1/auth/login`" + ` and send the token as ` + "`Authorization: Bearer …`" + `.
+
+**API keys.** Programs send ` + "`X-API-Key: cf_live_…`" + `. A credential in the URL is refused.
+
+**Limits.** Every answer carries ` + "`X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`" + ` (Unix seconds). Over the limit the
+answer is 429 with ` + "`Retry-After`" + `.
+
+**Errors** are RFC 9457 problems with a stable ` + "`code`" + `; everything wrong with a request is reported at once.`
+
+func (a *API) document() huma.Config {
+	c := huma.DefaultConfig("Carfluence API", a.Version)
+	c.CreateHooks, c.DocsPath, c.OpenAPIPath, c.SchemasPath = nil, "", "", ""
+	c.Transformers = nil
+	c.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
+	c.DefaultFormat = "application/json"
+	c.Info.Description = documentText
+	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	server := a.PublicURL
+	if server == "" {
+		server = "/"
+	}
+	c.Servers = []*huma.Server{{URL: server}}
+	list := ""
+	for _, s := range Scopes {
+		list += "\n- `" + s.Name + "`: " + s.Text
+	}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		schemeKey:     {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "A program's key, `cf_live_…`. Scopes:" + list},
+		schemeSession: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A person's session token (RS256), or an API key. Roles hold scopes: admin all, manager read and write of the four resources, viewer `inventory:read` and `dealers:read`."},
+	}
+	return c
+}
+
+// ServeDocument registers /openapi.json and /openapi.yaml; call it after the last Register.
+func (a *API) ServeDocument() {
+	serve := func(contentType string, body func() []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Cache-Control", "public, max-age=300")
+			_, _ = w.Write(body())
+		}
+	}
+	a.mux.Handle("GET "+Prefix+"/openapi.json", serve("application/vnd.oai.openapi+json", a.JSON))
+	a.mux.Handle("GET "+Prefix+"/openapi.yaml", serve("application/yaml", a.YAML))
+	a.routes = append(a.routes, Route{"GET", Prefix + "/openapi.json", Open()}, Route{"GET", Prefix + "/openapi.yaml", Open()})
+}
+
+// JSON is the OpenAPI 3.1 document.
+func (a *API) JSON() []byte { a.spec.Do(a.render); return a.json }
+
+// YAML is the same document.
+func (a *API) YAML() []byte { a.spec.Do(a.render); return a.yaml }
+
+func (a *API) render() {
+	doc := a.huma.OpenAPI()
+	doc.Components.Headers = map[string]*huma.Header{
+		"X-Request-Id":          header("Id of the request; send your own or get one.", "string"),
+		"X-RateLimit-Limit":     header("Requests allowed in a window.", "integer"),
+		"X-RateLimit-Remaining": header("Requests left in this window.", "integer"),
+		"X-RateLimit-Reset":     header("Unix seconds when the window ends.", "integer"),
+	}
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Put, item.Delete} {
+			if op != nil {
+				documentResponses(op)
+			}
+		}
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		panic(err) // built from our own types
+	}
+	var pretty bytes.Buffer
+	_ = json.Indent(&pretty, raw, "", "  ")
+	a.json = pretty.Bytes()
+	var y bytes.Buffer
+	if err := yaml.Convert(&y, bytes.NewReader(raw)); err != nil {
+		panic(err)
+	}
+	a.yaml = y.Bytes()
+}
+
+func header(text, kind string) *huma.Header {
+	return &huma.Header{Description: text, Schema: &huma.Schema{Type: kind}}
+}
+
+func documentResponses(op *huma.Operation) {
+	for code, res := range op.Responses {
+		if res.Headers == nil {
+			res.Headers = map[string]*huma.Header{}
+		}
+		for _, name := range []string{"X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
+			res.Headers[name] = &huma.Header{Ref: "#/components/headers/" + name}
+		}
+		if status, _ := strconv.Atoi(code); status >= 400 {
+			documentError(status, res)
+		}
+	}
+}
+
+func documentError(status int, res *huma.Response) {
+	media := res.Content["application/problem+json"]
+	if media == nil {
+		return
+	}
+	for _, t := range ProblemTypes {
+		if t.Status != status {
+			continue
+		}
+		p := Problem{Type: "/problems/" + t.Code, Title: t.Title, Status: status, Code: t.Code, Detail: t.Meaning, Instance: Prefix + "/…", RequestID: "5f0c…"}
+		if media.Examples == nil {
+			media.Examples = map[string]*huma.Example{}
+		}
+		media.Examples[t.Code] = &huma.Example{Summary: t.Title, Value: p}
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		res.Headers["Retry-After"] = header("Seconds to wait.", "integer")
+	}
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		res.Headers["WWW-Authenticate"] = header("The challenge (RFC 6750 §3).", "string")
+	}
+}

@@ -1,0 +1,157 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// Security is what an operation asks of its caller. The same declaration is enforced and documented.
+type Security struct {
+	kind  securityKind
+	scope string
+}
+
+type securityKind uint8
+
+const (
+	undeclared securityKind = iota
+	open
+	anyone
+	people
+	scoped
+)
+
+// Open is for operations that need no credential.
+func Open() Security { return Security{kind: open} }
+
+// Anyone is for operations that any key or session may call.
+func Anyone() Security { return Security{kind: anyone} }
+
+// People is for operations on the caller's own account: a session, whatever its role.
+func People() Security { return Security{kind: people} }
+
+// Scope is for operations that need a scope, held by a key or through a role.
+func Scope(scope string) Security { return Security{kind: scoped, scope: scope} }
+
+// IsOpen tells that no credential is needed.
+func (s Security) IsOpen() bool { return s.kind == open }
+
+// PeopleOnly tells that only sessions may call.
+func (s Security) PeopleOnly() bool { return s.kind == people }
+
+// Needs is the scope asked for, "" for none.
+func (s Security) Needs() string { return s.scope }
+
+func (s Security) String() string {
+	switch s.kind {
+	case open:
+		return "open"
+	case anyone:
+		return "any credential"
+	case people:
+		return "session"
+	case scoped:
+		return s.scope
+	}
+	return "undeclared"
+}
+
+// Names of the security schemes in the OpenAPI document.
+const (
+	schemeKey     = "apiKey"
+	schemeSession = "session"
+)
+
+func (s Security) document() []map[string][]string {
+	switch s.kind {
+	case anyone:
+		return []map[string][]string{{schemeKey: {}}, {schemeSession: {}}}
+	case people:
+		return []map[string][]string{{schemeSession: {}}}
+	case scoped:
+		return []map[string][]string{{schemeKey: {s.scope}}, {schemeSession: {s.scope}}}
+	}
+	return []map[string][]string{}
+}
+
+// Operation declares one route.
+type Operation struct {
+	ID          string // operationId, "list-inventory"
+	Method      string
+	Path        string // below /api/v1, "/inventory/{vin}"
+	Root        bool   // the path counts from the host's root instead
+	Summary     string
+	Description string
+	Tag         string
+	Security    Security
+	Status      int   // of success; 200 when 0
+	Errors      []int // beyond those every operation of its shape has
+	Credentials bool  // the answer holds secrets: no-store
+}
+
+// Register adds an operation. It panics on a declaration without security: such a program does not start.
+func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (*O, error)) {
+	if op.Security.kind == undeclared {
+		panic("rest: operation " + op.ID + " declares no security")
+	}
+	path := Prefix + op.Path
+	if op.Root {
+		path = op.Path
+	}
+	a.routes = append(a.routes, Route{op.Method, path, op.Security})
+	gate := func(ctx huma.Context, next func(huma.Context)) {
+		_, w := humago.Unwrap(ctx)
+		x := w.(*Exchange)
+		x.credentials = op.Credentials
+		if err := a.Gate.Allow(x, op.Security); err != nil {
+			x.fail(err)
+			return
+		}
+		next(ctx)
+	}
+	huma.Register(a.huma, huma.Operation{
+		OperationID: op.ID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.description(),
+		Tags: []string{op.Tag}, Security: op.Security.document(), DefaultStatus: op.Status,
+		Errors: errorsOf[I](op), MaxBodyBytes: MaxBodyBytes + 1, BodyReadTimeout: BodyReadTimeout,
+		Middlewares: huma.Middlewares{gate},
+	}, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			From(ctx).fail(err)
+			return nil, nil
+		}
+		return out, nil
+	})
+}
+
+func (op Operation) description() string {
+	text := strings.TrimSpace(op.Description)
+	if scope := op.Security.Needs(); scope != "" {
+		text = strings.TrimSpace(text + "\n\nNeeds scope `" + scope + "`: " + scopeText(scope) + ".")
+	}
+	return text
+}
+
+func errorsOf[I any](op Operation) []int {
+	list := append([]int{http.StatusBadRequest, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}, op.Errors...)
+	if !op.Security.IsOpen() {
+		list = append(list, http.StatusUnauthorized)
+	}
+	if op.Security.Needs() != "" {
+		list = append(list, http.StatusForbidden)
+	}
+	if strings.Contains(op.Path, "{") {
+		list = append(list, http.StatusNotFound)
+	}
+	if _, has := reflect.TypeFor[I]().FieldByName("Body"); has {
+		list = append(list, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

@@ -1,0 +1,197 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"carfluence/internal/errs"
+)
+
+// Kinds that only the routes know. They extend errs' closed set at the edge, where the router speaks.
+const (
+	kindMethod errs.Kind = 100 + iota
+	kindMediaType
+	kindTimeout
+	kindHeaders
+)
+
+// Realm is the protection space named in WWW-Authenticate.
+const Realm = "carfluence"
+
+// quotaExceeded is the registered problem type of a used-up limit.
+const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+// Problem is the body of every 4xx and 5xx (RFC 9457).
+type Problem struct {
+	Type      string       `json:"type" doc:"Address of a page that explains this kind of problem." example:"/problems/not_found"`
+	Title     string       `json:"title" doc:"The kind of problem, constant per code." example:"Not found"`
+	Status    int          `json:"status" doc:"HTTP status." example:"404"`
+	Detail    string       `json:"detail" doc:"What is wrong with this request and what to do." example:"There is no vehicle with this VIN."`
+	Instance  string       `json:"instance" doc:"Path of the request." example:"/api/v1/inventory/1FTEW1EF8HFA85881"`
+	Code      string       `json:"code" doc:"Stable, machine-readable code." example:"not_found"`
+	RequestID string       `json:"requestId" doc:"Id of the request, also in X-Request-Id and in the server's log."`
+	Errors    []errs.Fault `json:"errors,omitempty" doc:"Everything wrong with the request, all at once."`
+
+	RequiredScopes []string `json:"requiredScopes,omitempty" doc:"403 only: what the call needs."`
+	GrantedScopes  []string `json:"grantedScopes,omitempty" doc:"403 only: what the caller has."`
+
+	retryAfter time.Duration
+}
+
+// Error and GetStatus make a Problem an error huma can answer with.
+func (p *Problem) Error() string  { return p.Code + ": " + p.Detail }
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func statusOf(k errs.Kind) int {
+	switch k {
+	case errs.KindMalformed:
+		return http.StatusBadRequest
+	case errs.KindInvalid:
+		return http.StatusUnprocessableEntity
+	case errs.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case errs.KindForbidden:
+		return http.StatusForbidden
+	case errs.KindNotFound:
+		return http.StatusNotFound
+	case errs.KindConflict:
+		return http.StatusConflict
+	case errs.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case errs.KindRateLimited:
+		return http.StatusTooManyRequests
+	case errs.KindUnavailable:
+		return http.StatusServiceUnavailable
+	case kindMethod:
+		return http.StatusMethodNotAllowed
+	case kindMediaType:
+		return http.StatusUnsupportedMediaType
+	case kindTimeout:
+		return http.StatusRequestTimeout
+	case kindHeaders:
+		return http.StatusRequestHeaderFieldsTooLarge
+	}
+	return http.StatusInternalServerError
+}
+
+func problemOf(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	e, ok := errors.AsType[*errs.Error](err)
+	if !ok || e.Kind == errs.KindInternal {
+		e = errs.New(errs.KindInternal, "internal", "The server made a mistake. It is logged under this request id.")
+	}
+	return &Problem{
+		Status: statusOf(e.Kind), Code: e.Code, Detail: e.Detail, Errors: e.Faults,
+		RequiredScopes: e.RequiredScopes, GrantedScopes: e.GrantedScopes, retryAfter: e.RetryAfter,
+	}
+}
+
+// decorate fills in what only the exchange knows.
+func (p *Problem) decorate(x *Exchange) {
+	p.RequestID = x.RequestID
+	p.Instance = safePath(x.r.URL.Path)
+	p.Title = titleOf(p.Code, p.Status)
+	p.Type = "/problems/" + p.Code
+	if p.Status == http.StatusTooManyRequests && p.Code == "rate_limited" {
+		p.Type = quotaExceeded
+	}
+	if p.Status == http.StatusServiceUnavailable && p.retryAfter == 0 {
+		p.retryAfter = time.Second
+	}
+}
+
+func (p *Problem) headers(h http.Header) {
+	if p.retryAfter > 0 {
+		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if c := p.challenge(); c != "" {
+		h.Set("WWW-Authenticate", c)
+	}
+}
+
+// challenge is the WWW-Authenticate value (RFC 9110 §11.6.1, RFC 6750 §3).
+func (p *Problem) challenge() string {
+	base := `Bearer realm="` + Realm + `"`
+	switch {
+	case p.Status == http.StatusUnauthorized && p.Code == "credentials_missing":
+		return base
+	case p.Status == http.StatusUnauthorized && p.Code == "token_expired":
+		return base + `, error="invalid_token", error_description="token expired"`
+	case p.Status == http.StatusUnauthorized:
+		return base + `, error="invalid_token"`
+	case p.Status == http.StatusForbidden && p.Code == "insufficient_scope":
+		return base + `, error="insufficient_scope", scope="` + strings.Join(p.RequiredScopes, " ") + `"`
+	case p.Status == http.StatusBadRequest && p.Code == "multiple_credentials":
+		return base + `, error="invalid_request"`
+	}
+	return ""
+}
+
+func (p *Problem) encode() []byte {
+	b, err := json.Marshal(p)
+	if err != nil { // texts and numbers always encode
+		panic(err)
+	}
+	return b
+}
+
+// ProblemType is one stable code, for the pages under /problems.
+type ProblemType struct {
+	Code, Title string
+	Status      int
+	Meaning     string // what happened and what to do
+}
+
+func titleOf(code string, status int) string {
+	for i := range ProblemTypes {
+		if ProblemTypes[i].Code == code {
+			return ProblemTypes[i].Title
+		}
+	}
+	return http.StatusText(status)
+}
+
+// ProblemTypes lists every code the API answers with; a test holds it against the code.
+var ProblemTypes = []ProblemType{
+	{"malformed", "Malformed request", 400, "The request can't be read: broken JSON, text after it, a member twice, invalid UTF-8 or nesting over 32. Nothing was changed."},
+	{"multiple_credentials", "More than one credential", 400, "Two different credentials came with one request. Send one, in X-API-Key or Authorization."},
+	{"credential_in_url", "Credential in the address", 400, "A secret stood in the URL, where logs and proxies keep it. Send it as a header, and replace it: consider it exposed."},
+	{"credentials_missing", "No credential", 401, "This call needs an API key (X-API-Key) or a session token (Authorization: Bearer)."},
+	{"credentials_invalid", "Credential not accepted", 401, "The key, token, or e-mail and password are not valid here. Check for a typing mistake or ask your administrator for a new one."},
+	{"token_expired", "Session token expired", 401, "The token was valid but its time is over. Exchange the refresh token at /api/v1/auth/refresh."},
+	{"token_revoked", "Session ended", 401, "The session of this token was ended. Log in again."},
+	{"key_revoked", "API key revoked", 401, "The key was revoked by an administrator. Ask for a new one."},
+	{"key_expired", "API key expired", 401, "The key's time is over. Ask for a new one."},
+	{"refresh_invalid", "Refresh token not accepted", 401, "The refresh token is unknown, expired, or its session has ended. Log in again."},
+	{"refresh_reused", "Refresh token used twice", 401, "The token had been exchanged before. As it may have been stolen, the whole session was ended. Log in again."},
+	{"insufficient_scope", "Not allowed", 403, "The caller is known but lacks the scope or role this call needs; the body names both."},
+	{"cross_origin", "Cross-origin request refused", 403, "Cookie-based refresh is answered only to pages of the same origin."},
+	{"not_found", "Not found", 404, "There is no such record, or it is not yours to see."},
+	{"route_not_found", "No such address", 404, "There is nothing at this address. See /docs."},
+	{"method_not_allowed", "Method not allowed", 405, "The address exists but does not answer to this method; the Allow header lists those it answers to."},
+	{"request_timeout", "Request too slow", 408, "The body did not arrive in time."},
+	{"conflict", "Conflict", 409, "The request is at odds with what is stored; the detail says with what."},
+	{"email_taken", "E-mail address in use", 409, "An account with this e-mail address exists already."},
+	{"last_admin", "Last administrator", 409, "A dealer group keeps at least one active administrator."},
+	{"name_taken", "Name in use", 409, "Another record of this dealer group has this name."},
+	{"alias_taken", "Alias in use", 409, "Another dealership of this group has this alias or code; the detail says which."},
+	{"dealer_has_vehicles", "Dealership has vehicles", 409, "A dealership with vehicles can't be deleted; the detail says how many there are."},
+	{"too_large", "Body too large", 413, "The body is larger than this call accepts (1 MiB for JSON)."},
+	{"unsupported_media_type", "Unsupported media type", 415, "Send the body as JSON with Content-Type: application/json."},
+	{"invalid", "Invalid content", 422, "The request was read but its content can't be accepted; errors lists every fault."},
+	{"rate_limited", "Limit used up", 429, "The limit of this key, person or address is used up for the current window; Retry-After says when the next begins."},
+	{"login_throttled", "Too many failed logins", 429, "Too many failed attempts for this account or from this source. Retry-After says when to try again."},
+	{"header_too_large", "Header too large", 431, "The request's header is larger than 64 KiB."},
+	{"internal", "Internal error", 500, "The server made a mistake. It is logged under the request id."},
+	{"unavailable", "Temporarily unavailable", 503, "The server can't answer now; nothing was changed. Retry-After says when to try again."},
+}

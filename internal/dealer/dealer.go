@@ -1,0 +1,371 @@
+// Package dealer owns dealerships: their master data, the codes and aliases by which feeds name them, and
+// finding the one a feed means. The vehicles they hold live in package inventory.
+package dealer
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/currency"
+	"golang.org/x/text/unicode/norm"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/sqldb"
+)
+
+// Defaults of a dealership that names none.
+const (
+	DefaultTimeZone = "UTC"
+	DefaultCurrency = "USD"
+)
+
+// Limits on what a dealership may hold.
+const (
+	maxName    = 200
+	maxText    = 200
+	maxWebsite = 2000
+	maxCodes   = 50
+	maxAliases = 200
+)
+
+// Dealer is a dealership (rooftop) of a dealer group. Empty texts are unknown.
+type Dealer struct {
+	ID      string // UUIDv7
+	Name    string // unique in the group, by fold
+	Codes   []string
+	Aliases []Alias
+
+	Address, City, Region, PostalCode, Country string
+	Phone, Website                             string
+
+	TimeZone            string   // IANA; days on lot are counted in it
+	Currency            string   // ISO 4217; the currency of its vehicles' prices
+	Latitude, Longitude *float64 // degrees, WGS 84
+
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Alias is a source's spelling of a dealership's name or code.
+type Alias struct {
+	ID        string
+	Alias     string
+	CreatedAt time.Time
+}
+
+// Dealers is the collective of a group's dealerships.
+type Dealers struct {
+	Now func() time.Time
+
+	// Held counts the vehicles a dealership holds; one that holds any can't be deleted.
+	Held func(ctx context.Context, t *sqldb.Tenant, dealershipID string) (int64, error)
+	// Changed is told, in the same transaction, that what the group's inventory shows may have changed.
+	Changed func(ctx context.Context, t *sqldb.Tenant) error
+}
+
+// List returns a page of the group's dealerships, newest first, and how many there are.
+func (d *Dealers) List(ctx context.Context, t *sqldb.Tenant, limit, offset int) ([]Dealer, int64, error) {
+	total, err := countDealers(ctx, t)
+	if err != nil {
+		return nil, 0, err
+	}
+	list, err := selectPage(ctx, t, limit, offset)
+	return list, total, err
+}
+
+// Get returns one dealership; not found for unknown and foreign ids.
+func (d *Dealers) Get(ctx context.Context, t *sqldb.Tenant, id string) (Dealer, error) {
+	return selectDealer(ctx, t, id)
+}
+
+// Create stores a new dealership; in has at least a name. A name, code or alias that another dealership of
+// the group goes by is a conflict.
+func (d *Dealers) Create(ctx context.Context, t *sqldb.Tenant, in Dealer) (Dealer, error) {
+	if err := in.complete(); err != nil {
+		return Dealer{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Dealer{}, fmt.Errorf("make dealership id: %w", err)
+	}
+	in.ID, in.Aliases = id.String(), []Alias{}
+	in.CreatedAt = d.Now().UTC()
+	in.UpdatedAt = in.CreatedAt
+	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := claimed(ctx, tx, in); err != nil {
+			return err
+		}
+		if err := insertDealer(ctx, tx, in); err != nil {
+			return err
+		}
+		if err := replaceSpellings(ctx, tx, in); err != nil {
+			return err
+		}
+		return d.changed(ctx, tx)
+	})
+	return in, err
+}
+
+// Update changes a dealership by edit, which sees the stored one.
+func (d *Dealers) Update(ctx context.Context, t *sqldb.Tenant, id string, edit func(*Dealer)) (Dealer, error) {
+	var out Dealer
+	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		stored, err := selectDealer(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		edit(&stored)
+		if err := stored.complete(); err != nil {
+			return err
+		}
+		out, err = stored, d.store(ctx, tx, &stored)
+		out.UpdatedAt = stored.UpdatedAt
+		return err
+	})
+	return out, err
+}
+
+// store writes an edited dealership, joining the caller's transaction.
+func (d *Dealers) store(ctx context.Context, tx *sqldb.Tenant, in *Dealer) error {
+	in.UpdatedAt = d.Now().UTC()
+	if err := claimed(ctx, tx, *in); err != nil {
+		return err
+	}
+	if err := updateDealer(ctx, tx, *in); err != nil {
+		return err
+	}
+	if err := replaceSpellings(ctx, tx, *in); err != nil {
+		return err
+	}
+	return d.changed(ctx, tx)
+}
+
+// Delete removes a dealership that holds no vehicles, with its aliases.
+func (d *Dealers) Delete(ctx context.Context, t *sqldb.Tenant, id string) error {
+	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		stored, err := selectDealer(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if d.Held != nil {
+			n, err := d.Held(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				return errs.Conflict("dealer_has_vehicles", fmt.Sprintf("%s holds %s; move or remove them first", stored.Name, vehicles(n)))
+			}
+		}
+		if err := deleteDealer(ctx, tx, id); err != nil {
+			return err
+		}
+		return d.changed(ctx, tx)
+	})
+}
+
+func vehicles(n int64) string {
+	if n == 1 {
+		return "1 vehicle"
+	}
+	return strconv.FormatInt(n, 10) + " vehicles"
+}
+
+// AddAlias gives a dealership one more spelling. The same spelling again, by fold, changes nothing.
+func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, id, alias string) (Dealer, error) {
+	var out Dealer
+	alias = strings.TrimSpace(alias)
+	if alias == "" || tooLong(alias, maxName) {
+		return out, errs.Invalid("validation_failed", "the alias can't be used", errs.At("#/alias", "must be 1 to 200 characters long"))
+	}
+	err := t.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
+		if out, err = selectDealer(ctx, tx, id); err != nil {
+			return err
+		}
+		for _, a := range out.Aliases {
+			if Fold(a.Alias) == Fold(alias) {
+				return nil
+			}
+		}
+		if len(out.Aliases) >= maxAliases {
+			return errs.Conflict("too_many_aliases", fmt.Sprintf("%s has %d aliases, the most there may be", out.Name, maxAliases))
+		}
+		aliasID, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("make alias id: %w", err)
+		}
+		a := Alias{ID: aliasID.String(), Alias: alias, CreatedAt: d.Now().UTC()}
+		out.Aliases = append(out.Aliases, a)
+		if err := insertAlias(ctx, tx, id, a); err != nil {
+			return err
+		}
+		return d.store(ctx, tx, &out)
+	})
+	return out, err
+}
+
+// RemoveAlias takes a spelling away, named by its id or, folded, by its text.
+func (d *Dealers) RemoveAlias(ctx context.Context, t *sqldb.Tenant, id, aliasIDOrText string) error {
+	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		stored, err := selectDealer(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		kept := []Alias{}
+		for _, a := range stored.Aliases {
+			if a.ID != aliasIDOrText && Fold(a.Alias) != Fold(aliasIDOrText) {
+				kept = append(kept, a)
+				continue
+			}
+			if err := deleteAlias(ctx, tx, a.ID); err != nil {
+				return err
+			}
+		}
+		if len(kept) == len(stored.Aliases) {
+			return errs.NotFound("alias_not_found", "this dealership has no such alias")
+		}
+		stored.Aliases = kept
+		return d.store(ctx, tx, &stored)
+	})
+}
+
+// Resolve finds the dealership a feed means: by code, else by name, each compared with all names, codes and
+// aliases of the group. Not found when neither is known.
+func (d *Dealers) Resolve(ctx context.Context, t *sqldb.Tenant, code, name string) (string, error) {
+	for _, text := range []string{code, name} {
+		if folded := Fold(text); folded != "" {
+			id, err := selectOwner(ctx, t, folded)
+			if errs.KindOf(err) != errs.KindNotFound {
+				return id, err
+			}
+		}
+	}
+	return "", errs.NotFound("dealer_not_found", "no dealership goes by this code or name")
+}
+
+// Only returns the group's dealership if it has exactly one; not found otherwise.
+func (d *Dealers) Only(ctx context.Context, t *sqldb.Tenant) (string, error) {
+	list, err := selectPage(ctx, t, 2, 0)
+	if err != nil {
+		return "", err
+	}
+	if len(list) != 1 {
+		return "", errs.NotFound("dealer_not_found", "the group does not have exactly one dealership")
+	}
+	return list[0].ID, nil
+}
+
+func (d *Dealers) changed(ctx context.Context, t *sqldb.Tenant) error {
+	if d.Changed == nil {
+		return nil
+	}
+	return d.Changed(ctx, t)
+}
+
+// Fold is the form names, codes and aliases are compared in: composed Unicode, lower case, single blanks.
+// Punctuation counts: two rooftops may differ in nothing else.
+func Fold(text string) string {
+	return strings.Join(strings.Fields(strings.ToLower(norm.NFC.String(text))), " ")
+}
+
+// spellings are all folded texts a dealership goes by, once each.
+func (d Dealer) spellings() []string {
+	texts := append([]string{d.Name}, d.Codes...)
+	for _, a := range d.Aliases {
+		texts = append(texts, a.Alias)
+	}
+	seen := map[string]bool{}
+	out := []string{}
+	for _, text := range texts {
+		if f := Fold(text); f != "" && !seen[f] {
+			seen[f] = true
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// complete trims, fills defaults and checks the rules, reporting every fault at once.
+func (d *Dealer) complete() error {
+	var faults []errs.Fault
+	text := func(pointer string, s *string, limit int) {
+		*s = strings.TrimSpace(*s)
+		if tooLong(*s, limit) {
+			faults = append(faults, errs.At(pointer, fmt.Sprintf("must not be longer than %d characters", limit)))
+		}
+	}
+	text("#/name", &d.Name, maxName)
+	if d.Name == "" {
+		faults = append(faults, errs.At("#/name", "must not be empty"))
+	}
+	text("#/address", &d.Address, maxText)
+	text("#/city", &d.City, maxText)
+	text("#/region", &d.Region, maxText)
+	text("#/postal_code", &d.PostalCode, maxText)
+	text("#/country", &d.Country, maxText)
+	text("#/phone", &d.Phone, maxText)
+	text("#/website", &d.Website, maxWebsite)
+	if d.Website != "" && !webAddress(d.Website) {
+		faults = append(faults, errs.At("#/website", "must be an http or https address"))
+	}
+	faults = append(faults, d.completeCodes()...)
+	faults = append(faults, d.completePlace()...)
+	if len(faults) > 0 {
+		return errs.Invalid("validation_failed", "the dealership can't be stored as given", faults...)
+	}
+	return nil
+}
+
+func (d *Dealer) completeCodes() (faults []errs.Fault) {
+	seen := map[string]bool{}
+	codes := []string{}
+	for i, code := range d.Codes {
+		code = strings.TrimSpace(code)
+		if code == "" || tooLong(code, maxName) {
+			faults = append(faults, errs.At(fmt.Sprintf("#/codes/%d", i), "must be 1 to 200 characters long"))
+		}
+		if !seen[Fold(code)] {
+			codes = append(codes, code)
+		}
+		seen[Fold(code)] = true
+	}
+	if len(codes) > maxCodes {
+		faults = append(faults, errs.At("#/codes", fmt.Sprintf("must not have more than %d codes", maxCodes)))
+	}
+	d.Codes = codes
+	return faults
+}
+
+func (d *Dealer) completePlace() (faults []errs.Fault) {
+	if d.TimeZone == "" {
+		d.TimeZone = DefaultTimeZone
+	}
+	// "Local" would mean another zone on each machine.
+	if _, err := time.LoadLocation(d.TimeZone); err != nil || d.TimeZone == "Local" {
+		faults = append(faults, errs.At("#/time_zone", "must be a name of the IANA time zone database, as in America/Chicago"))
+	}
+	if d.Currency == "" {
+		d.Currency = DefaultCurrency
+	}
+	if unit, err := currency.ParseISO(d.Currency); err != nil || unit.String() != d.Currency {
+		faults = append(faults, errs.At("#/currency", "must be a currency code of ISO 4217, as in USD"))
+	}
+	if d.Latitude != nil && (*d.Latitude < -90 || *d.Latitude > 90) {
+		faults = append(faults, errs.At("#/latitude", "must be between -90 and 90"))
+	}
+	if d.Longitude != nil && (*d.Longitude < -180 || *d.Longitude > 180) {
+		faults = append(faults, errs.At("#/longitude", "must be between -180 and 180"))
+	}
+	return faults
+}
+
+func tooLong(s string, limit int) bool { return utf8.RuneCountInString(s) > limit }
+
+func webAddress(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}

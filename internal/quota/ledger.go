@@ -83,13 +83,10 @@ func (l *Ledger) Window() time.Duration { return l.opt.Window }
 func (l *Ledger) Take(ctx context.Context, s Subject, limit int64) (*Charge, error) {
 	for {
 		m := l.meter(s)
-		m.mu.Lock()
-		dropped := m.dropped
-		m.mu.Unlock()
-		if dropped {
+		state, ok, err := m.take(ctx, limit, l.opt.Now())
+		if !ok {
 			continue
 		}
-		state, err := m.take(ctx, limit, l.opt.Now())
 		return &Charge{meter: m, state: state, held: err == nil}, err
 	}
 }
@@ -108,9 +105,8 @@ func (l *Ledger) Forget(s Subject) {
 	if m, ok := l.meters.Load(s); ok {
 		m := m.(*Meter)
 		m.mu.Lock()
-		limit := m.limit
-		m.adopt(-1)
-		m.limit = limit
+		m.handBack()
+		m.refused = time.Time{}
 		m.mu.Unlock()
 	}
 }
@@ -141,7 +137,7 @@ func (l *Ledger) ask(m *Meter) {
 	}
 }
 
-func (l *Ledger) owe(_ *Meter, e entry) {
+func (l *Ledger) owe(e entry) {
 	l.mu.Lock()
 	l.owed = append(l.owed, e)
 	l.mu.Unlock()
@@ -232,7 +228,7 @@ func (l *Ledger) writeLater(ctx context.Context, batch []entry) {
 			e.total = used + e.used + e.granted
 		}
 		if e.meter == nil { // of a window that is over: try again with the next settlement
-			l.owe(nil, *e)
+			l.owe(*e)
 			continue
 		}
 		e.meter.mu.Lock()
@@ -269,9 +265,7 @@ func (m *Meter) settlement(now time.Time, all bool) (entry, bool) {
 	defer m.mu.Unlock()
 	m.turn(now)
 	if (all || now.Sub(m.lastUsed) > idleReturn) && m.credits > 0 {
-		m.unwritten -= m.credits
-		m.used -= m.credits
-		m.credits = 0
+		m.handBack()
 	}
 	if m.spent == 0 && m.unwritten == 0 {
 		return entry{}, false
@@ -301,46 +295,56 @@ func (e *entry) answer(err error, now time.Time) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.window != e.window || m.limit != e.limit {
-		if len(m.waiting) > 0 { // asked before a change, answered after it: ask again
-			if err == nil && m.window == e.window {
-				m.used = e.total
-				m.unwritten -= e.granted
-				m.used -= e.granted
-			}
-			m.ledger.ask(m)
-		}
+	if m.window != e.window {
+		m.askAgain()
 		return
 	}
 	if err == nil {
 		m.used = e.total
 		m.credits += e.granted
 	}
-	m.release(err, now, e.want > 0)
-}
-
-// release lets waiting calls go: in order, as far as credits reach.
-func (m *Meter) release(err error, now time.Time, asked bool) {
-	if !asked && err == nil && m.credits == 0 {
+	if m.limit != e.limit { // asked before a change, answered after it
+		m.handBack()
+		m.askAgain()
 		return
 	}
+	m.release(err, now, e.want, e.granted)
+}
+
+func (m *Meter) askAgain() {
+	if len(m.waiting) > 0 {
+		m.ledger.ask(m)
+	}
+}
+
+// release lets waiting calls go, in order, as far as credits reach. The rest is refused when the store gave
+// less than was wanted (there is no more), and asks again otherwise: it came after the question.
+func (m *Meter) release(err error, now time.Time, want, granted int64) {
+	if err != nil && want == 0 {
+		return // a settlement failed; the calls that wait have their own question under way
+	}
+	exhausted := err == nil && granted < want
+	rest := m.waiting[:0]
 	for _, w := range m.waiting {
-		if w.gone {
-			continue
-		}
 		switch {
+		case w.gone:
+			continue
 		case err != nil:
 			w.err = unavailable(err)
 		case m.credits > 0:
 			m.spend(now)
 			w.granted = true
-		default:
+		case exhausted:
 			m.refused = now.Add(refusalMemory)
+		default:
+			rest = append(rest, w)
+			continue
 		}
 		w.state, w.settled = m.state(), true
 		close(w.done)
 	}
-	m.waiting = m.waiting[:0]
+	m.waiting = rest
+	m.askAgain()
 }
 
 func unavailable(err error) error {

@@ -80,27 +80,33 @@ func (m *Meter) state() State {
 	return State{RateLimit: rest.RateLimit{Limit: m.limit, Remaining: left, Reset: m.reset()}, window: m.window}
 }
 
-// take spends one credit, asking the store when none is in hand.
-func (m *Meter) take(ctx context.Context, limit int64, now time.Time) (State, error) {
+// take spends one credit, asking the store when none is in hand. It is not ok when the ledger has dropped
+// this meter meanwhile.
+func (m *Meter) take(ctx context.Context, limit int64, now time.Time) (s State, ok bool, err error) {
 	m.mu.Lock()
+	if m.dropped {
+		m.mu.Unlock()
+		return State{}, false, nil
+	}
 	m.turn(now)
 	m.adopt(limit)
 	if m.credits > 0 && len(m.waiting) == 0 {
 		m.spend(now)
 		s := m.state()
 		m.mu.Unlock()
-		return s, nil
+		return s, true, nil
 	}
 	if now.Before(m.refused) && len(m.waiting) == 0 {
 		s := m.state()
 		m.mu.Unlock()
-		return s, exceeded(s, now)
+		return s, true, exceeded(s, now)
 	}
 	w := &waiter{done: make(chan struct{})}
 	m.waiting = append(m.waiting, w)
 	m.mu.Unlock()
 	m.ledger.ask(m)
-	return m.await(ctx, w, now)
+	s, err = m.await(ctx, w, now)
+	return s, true, err
 }
 
 func (m *Meter) await(ctx context.Context, w *waiter, now time.Time) (State, error) {
@@ -109,12 +115,12 @@ func (m *Meter) await(ctx context.Context, w *waiter, now time.Time) (State, err
 	case <-ctx.Done():
 		m.mu.Lock()
 		w.gone = true
-		settled := w.settled
-		if settled && w.granted {
+		if w.settled && w.granted {
 			m.giveBack(w.state)
 		}
+		s := m.state()
 		m.mu.Unlock()
-		return w.state, errs.UnavailableFor(time.Second, "The request ended before its quota was known.", ctx.Err())
+		return s, errs.UnavailableFor(time.Second, "The request ended before its quota was known.", ctx.Err())
 	}
 	if w.err != nil {
 		return w.state, w.err
@@ -132,7 +138,7 @@ func (m *Meter) turn(now time.Time) {
 		return
 	}
 	if m.spent > 0 || m.unwritten > 0 || m.credits > 0 {
-		m.ledger.owe(m, entry{subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten - m.credits, spent: m.spent, at: m.lastUsed})
+		m.ledger.owe(entry{subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten - m.credits, spent: m.spent, at: m.lastUsed})
 	}
 	m.window, m.used, m.credits, m.spent, m.unwritten, m.refused = w, 0, 0, 0, 0, time.Time{}
 }
@@ -143,11 +149,14 @@ func (m *Meter) adopt(limit int64) {
 		return
 	}
 	m.limit, m.refused = limit, time.Time{}
-	if m.credits > 0 {
-		m.unwritten -= m.credits
-		m.used -= m.credits
-		m.credits = 0
-	}
+	m.handBack()
+}
+
+// handBack returns the credits in hand with the next settlement.
+func (m *Meter) handBack() {
+	m.unwritten -= m.credits
+	m.used -= m.credits
+	m.credits = 0
 }
 
 func (m *Meter) spend(now time.Time) {

@@ -1,6 +1,6 @@
 // Package docsite owns the pages about the API that people read in a browser: the reference at /docs and
 // one page per problem type at /problems/{code}. It works offline: the reference tool is embedded, and the
-// pages are locked to their own origin. The OpenAPI document itself is made by package rest.
+// pages are locked to their own origin. The OpenAPI document and the problem types are package rest's.
 package docsite
 
 import (
@@ -92,7 +92,10 @@ func newAsset(body []byte, contentType string, gzipped bool) asset {
 	return asset{contentType: contentType, body: body, gzipped: gzipped, etag: etag}
 }
 
-func parse(file string) *template.Template { return template.Must(template.ParseFS(files, file)) }
+func parse(file string) *template.Template {
+	status := template.FuncMap{"status": http.StatusText}
+	return template.Must(template.New(file).Funcs(status).ParseFS(files, file))
+}
 
 // render fills one of the embedded templates; they are fixed, so a failure is a defect of the program.
 func render(t *template.Template, data any) asset {

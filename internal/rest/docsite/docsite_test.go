@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"carfluence/internal/rest"
 )
 
 func ask(t *testing.T, h http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
@@ -148,13 +150,13 @@ func TestEmbeddedToolIsThePinnedOne(t *testing.T) {
 }
 
 func TestProblems(t *testing.T) {
-	h := Problems([]ProblemType{
-		{Code: "vehicle_not_found", Title: "Vehicle not found", Status: 404, Meaning: "No <vehicle> has this VIN.", Remedy: "Check the VIN."},
-		{Code: "credentials_missing", Title: "Credentials missing", Status: 401, Meaning: "Nothing was sent.", Remedy: "Send a key."},
+	h := Problems([]rest.ProblemType{
+		{Code: "vehicle_not_found", Title: "Vehicle not found", Status: 404, Meaning: "No <vehicle> has this VIN. Check the VIN."},
+		{Code: "credentials_missing", Title: "Credentials missing", Status: 401, Meaning: "Nothing was sent."},
 	})
 	w := ask(t, h, "GET", "/problems/vehicle_not_found")
 	body := w.Body.String()
-	for _, want := range []string{"<h1>Vehicle not found</h1>", "404 Not Found", "No &lt;vehicle&gt; has this VIN.", "Check the VIN."} {
+	for _, want := range []string{"<h1>Vehicle not found</h1>", "404 Not Found", "No &lt;vehicle&gt; has this VIN. Check the VIN."} {
 		if w.Code != 200 || !strings.Contains(body, want) {
 			t.Errorf("status %d, the page lacks %q:\n%s", w.Code, want, body)
 		}

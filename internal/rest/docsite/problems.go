@@ -5,33 +5,24 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"carfluence/internal/rest"
 )
 
-// ProblemType describes one stable error code for the person who met it.
-type ProblemType struct {
-	Code    string // as in the problem document's code member, snake_case
-	Title   string // the problem document's title
-	Status  int    // HTTP status; 0 when the code comes with several
-	Meaning string // what happened, a sentence
-	Remedy  string // what the reader can do, a sentence
-}
-
-// StatusText is the status's name, "" when there is none.
-func (p ProblemType) StatusText() string { return http.StatusText(p.Status) }
-
+// problemPage fills problem.html; exactly one of Type, All and Missing is set.
 type problemPage struct {
 	Title   string
 	Style   template.CSS
-	Type    *ProblemType
-	All     []ProblemType
+	Type    *rest.ProblemType
+	All     []rest.ProblemType
 	Missing string
 }
 
 // Problems serves /problems, the list of all types, and /problems/{code}, a page for each, so that the type
 // of every problem document resolves. An unknown code is a 404 page.
-func Problems(types []ProblemType) http.Handler {
+func Problems(types []rest.ProblemType) http.Handler {
 	types = slices.Clone(types)
-	slices.SortFunc(types, func(a, b ProblemType) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortFunc(types, func(a, b rest.ProblemType) int { return strings.Compare(a.Code, b.Code) })
 	page := parse("problem.html")
 	style := template.CSS(load("docs.css", "").body)
 	pages := map[string]asset{

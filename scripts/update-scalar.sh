@@ -17,7 +17,8 @@ npm install --ignore-scripts --no-audit --no-fund "@scalar/api-reference@$versio
 bundle=node_modules/@scalar/api-reference/dist/browser/standalone.js
 # -n leaves the time stamp out, so the same version gives the same bytes.
 gzip -9 -n -c "$bundle" >"$target/scalar.js.gz"
-node "$root/scripts/licences.mjs" node_modules | gzip -9 -n -c >"$target/licences.txt.gz"
+# The package comes without its licence's text, which therefore lies beside the bundle.
+{ echo "Scalar ($version)"; echo; cat "$target/LICENSE"; echo; node "$root/scripts/licences.mjs" node_modules; } | gzip -9 -n -c >"$target/licences.txt.gz"
 cat >"$target/VERSION" <<EOF
 package  @scalar/api-reference
 version  $version

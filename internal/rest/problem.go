@@ -175,6 +175,7 @@ var ProblemTypes = []ProblemType{
 	{"refresh_invalid", "Refresh token not accepted", 401, "The refresh token is unknown, expired, or its session has ended. Log in again."},
 	{"refresh_reused", "Refresh token used twice", 401, "The token had been exchanged before. As it may have been stolen, the whole session was ended. Log in again."},
 	{"insufficient_scope", "Not allowed", 403, "The caller is known but lacks the scope or role this call needs; the body names both."},
+	{"session_required", "For people only", 403, "The call works on a person's own account or session; an API key can't make it."},
 	{"cross_origin", "Cross-origin request refused", 403, "Cookie-based refresh is answered only to pages of the same origin."},
 	{"not_found", "Not found", 404, "There is no such record, or it is not yours to see."},
 	{"route_not_found", "No such address", 404, "There is nothing at this address. See /docs."},

@@ -1,0 +1,111 @@
+package auth
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"carfluence/internal/sqldb"
+)
+
+type change struct {
+	Ref
+	group string
+}
+
+func authorityNumber(ctx context.Context, db *sqldb.DB) (n int64, err error) {
+	err = db.QueryRow(ctx, `SELECT n FROM authority WHERE id = 1`).Scan(&n)
+	return n, err
+}
+
+func changesAfter(ctx context.Context, db *sqldb.DB, after, upTo int64) ([]change, error) {
+	rows, err := db.Query(ctx, `SELECT kind, subject_id, dealer_group_id FROM change WHERE n > $1 AND n <= $2 ORDER BY n`, after, upTo)
+	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (change, error) {
+		var c change
+		err := r.Scan(&c.Kind, &c.ID, &c.group)
+		return c, err
+	})
+}
+
+// logChange counts under the row's lock, so that numbers commit in order.
+func logChange(ctx context.Context, tx *sqldb.Tenant, ref Ref, at time.Time) (n int64, err error) {
+	if err = tx.DB().QueryRow(ctx, `UPDATE authority SET n = n + 1 WHERE id = 1 RETURNING n`).Scan(&n); err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO change (dealer_group_id, n, kind, subject_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
+		n, string(ref.Kind), ref.ID, sqldb.At(at))
+	return n, err
+}
+
+// credential says whose secret a digest is. It never changes while the secret exists.
+type credential struct {
+	group, id string
+}
+
+func loadCredential(ctx context.Context, db *sqldb.DB, kind RefKind, digest []byte) (c credential, err error) {
+	err = db.QueryRow(ctx, `SELECT dealer_group_id, subject_id FROM credential WHERE digest = $1 AND kind = $2`,
+		hex.EncodeToString(digest), string(kind)).Scan(&c.group, &c.id)
+	return c, err
+}
+
+func insertCredential(ctx context.Context, tx *sqldb.Tenant, kind RefKind, digest []byte, id string, at time.Time) error {
+	_, err := tx.Exec(ctx, `INSERT INTO credential (dealer_group_id, digest, kind, subject_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
+		hex.EncodeToString(digest), string(kind), id, sqldb.At(at))
+	return err
+}
+
+// keyRecord is what the guard needs of a key.
+type keyRecord struct {
+	principal Principal
+	revoked   bool
+}
+
+func loadKeyRecord(ctx context.Context, t *sqldb.Tenant, id string) (*keyRecord, error) {
+	k, err := getKey(ctx, t, id)
+	if err != nil {
+		return nil, err
+	}
+	return &keyRecord{
+		principal: Principal{Kind: KeyKind, Group: t.Group(), ID: k.ID, Name: k.Name, Scopes: k.Scopes, RateLimit: k.RateLimitPerHour},
+		revoked:   !k.RevokedAt.IsZero(),
+	}, nil
+}
+
+// personRecord is what the guard needs of a person.
+type personRecord struct {
+	group, id, name, email string
+	role                   Role
+	active                 bool
+}
+
+func loadPersonRecord(ctx context.Context, t *sqldb.Tenant, id string) (*personRecord, error) {
+	p := &personRecord{group: t.Group(), id: id}
+	var status string
+	err := t.QueryRow(ctx, `SELECT person.name, person.email, membership.role, membership.status
+		FROM membership JOIN person ON person.id = membership.person_id
+		WHERE membership.dealer_group_id = $1 AND membership.person_id = $2`, id).Scan(&p.name, &p.email, &p.role, &status)
+	p.active = status == "active"
+	return p, err
+}
+
+// sessionRecord is what the guard needs of a session.
+type sessionRecord struct {
+	personID string
+	ended    bool
+	expires  time.Time
+}
+
+func loadSessionRecord(ctx context.Context, t *sqldb.Tenant, id string) (*sessionRecord, error) {
+	s := &sessionRecord{}
+	var ended, expires sqldb.Time
+	err := t.QueryRow(ctx, `SELECT person_id, ended_at, expires_at FROM session WHERE dealer_group_id = $1 AND id = $2`, id).
+		Scan(&s.personID, &ended, &expires)
+	s.ended, s.expires = !ended.IsZero(), expires.Time
+	return s, err
+}
+
+// pruneChanges forgets changes nobody can still have to apply.
+func pruneChanges(ctx context.Context, db *sqldb.DB, before time.Time) error {
+	_, err := db.Exec(ctx, `DELETE FROM change WHERE created_at < $1`, sqldb.At(before))
+	return err
+}

@@ -1,0 +1,225 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"carfluence/internal/audit"
+	"carfluence/internal/errs"
+	"carfluence/internal/quota"
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+)
+
+// Guard stands in front of every operation: credential → fresh record → credit → scope.
+type Guard struct {
+	Authority *Authority
+	Keys      *Keys
+	Tokens    *Verifier
+	Quota     *quota.Ledger
+	Addresses *quota.Addresses
+	// SessionLimit is what a person may call per window over all sessions.
+	SessionLimit int64
+	Now          func() time.Time
+}
+
+// Gate is the guard as the routes know it.
+func (g *Guard) Gate() rest.Gate { return rest.Gate{Admit: g.Admit, Allow: g.Allow} }
+
+// Admit finds out who calls and takes a credit: from the caller's own limit with a valid credential, else
+// from its address's. A bad credential is only remembered; open operations don't mind it.
+func (g *Guard) Admit(x *rest.Exchange) error {
+	text, err := credentialIn(x.Request().Header)
+	if err != nil {
+		return errors.Join(err, g.admitAddress(x))
+	}
+	if text == "" {
+		return g.admitAddress(x)
+	}
+	ctx := x.Request().Context()
+	p, err := g.identify(ctx, text)
+	if err != nil {
+		if errs.KindOf(err) != errs.KindUnauthenticated {
+			return err
+		}
+		x.Refused = err
+		return g.admitAddress(x)
+	}
+	x.Caller, x.Actor = p, string(p.Kind)+":"+p.ID
+	charge, err := g.Quota.Take(ctx, quota.Subject{Group: p.Group, ID: p.ID}, p.RateLimit)
+	x.Charge = charge
+	return err
+}
+
+func (g *Guard) admitAddress(x *rest.Exchange) error {
+	charge, err := g.Addresses.Take(x.IP)
+	if charge != nil {
+		x.Charge = charge
+	}
+	return err
+}
+
+// credentialIn reads the credential of a request: X-API-Key, or Authorization with the Bearer scheme. "" when
+// there is none. Two different ones are refused (RFC 6750 §2).
+func credentialIn(h http.Header) (string, error) {
+	found := ""
+	for _, text := range h["X-Api-Key"] {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if found != "" && found != text {
+			return "", errTwoCredentials
+		}
+		found = text
+	}
+	for _, text := range h["Authorization"] {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if scheme, rest, ok := strings.Cut(text, " "); ok && strings.EqualFold(scheme, "Bearer") {
+			text = strings.TrimSpace(rest)
+		}
+		if found != "" && found != text {
+			return "", errTwoCredentials
+		}
+		found = text
+	}
+	return found, nil
+}
+
+var (
+	errTwoCredentials = errs.New(errs.KindMalformed, "multiple_credentials", "Two different credentials came with this request. Send one, in X-API-Key or Authorization.")
+	errBadCredential  = errs.New(errs.KindUnauthenticated, "credentials_invalid", "The credential is not valid here.")
+	errNoCredential   = errs.New(errs.KindUnauthenticated, "credentials_missing", "Send an API key in X-API-Key, or a session token in Authorization: Bearer.")
+	errKeyRevoked     = errs.New(errs.KindUnauthenticated, "key_revoked", "This key was revoked. Ask your administrator for a new one.")
+	errTokenExpired   = errs.New(errs.KindUnauthenticated, "token_expired", "The session token has expired. Exchange the refresh token at /api/v1/auth/refresh.")
+	errSessionEnded   = errs.New(errs.KindUnauthenticated, "token_revoked", "The session of this token was ended. Log in again.")
+)
+
+func (g *Guard) identify(ctx context.Context, text string) (*Principal, error) {
+	if strings.HasPrefix(text, KeyPrefix) {
+		return g.Keys.Verify(ctx, text)
+	}
+	return g.verifyToken(ctx, text)
+}
+
+// Verify is the principal of a key. A text that can't be a key costs no read of the store.
+func (ks *Keys) Verify(ctx context.Context, text string) (*Principal, error) {
+	if !ValidKeyText(text) {
+		return nil, errBadCredential
+	}
+	a := ks.authority
+	// The look-up in memory uses a plain hash: the text has 190 bits, and the hash never leaves the process.
+	c, err := cached(ctx, a, a.digests, sha256.Sum256([]byte(text)), func(ctx context.Context) (credential, error) {
+		c, err := loadCredential(ctx, a.db, KeyRef, ks.digester.digest(text))
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return credential{}, nil // remembered too: keys are random, this one will never come to exist
+		}
+		return c, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.id == "" {
+		return nil, errBadCredential
+	}
+	k, err := cached(ctx, a, a.keys, c.id, func(ctx context.Context) (*keyRecord, error) {
+		return loadKeyRecord(ctx, a.db.Tenant(c.group), c.id)
+	})
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return nil, errBadCredential
+	case err != nil:
+		return nil, err
+	case k.revoked:
+		return nil, errKeyRevoked
+	}
+	return &k.principal, nil
+}
+
+func (g *Guard) verifyToken(ctx context.Context, text string) (*Principal, error) {
+	now := g.Now()
+	c, err := g.Tokens.Verify(text, now)
+	switch {
+	case errors.Is(err, ErrTokenExpired):
+		return nil, errTokenExpired
+	case err != nil:
+		return nil, errBadCredential
+	}
+	a := g.Authority
+	s, err := cached(ctx, a, a.sessions, c.SessionID, func(ctx context.Context) (*sessionRecord, error) {
+		return loadSessionRecord(ctx, a.db.Tenant(c.DealerGroupID), c.SessionID)
+	})
+	if err != nil {
+		return nil, missing(err)
+	}
+	p, err := cached(ctx, a, a.people, c.Subject, func(ctx context.Context) (*personRecord, error) {
+		return loadPersonRecord(ctx, a.db.Tenant(c.DealerGroupID), c.Subject)
+	})
+	if err != nil {
+		return nil, missing(err)
+	}
+	if s.ended || !now.Before(s.expires) || s.personID != c.Subject || !p.active {
+		return nil, errSessionEnded
+	}
+	return &Principal{
+		Kind: PersonKind, Group: p.group, ID: p.id, Name: p.name, Email: p.email, Role: p.role, Scopes: p.role.Scopes(),
+		SessionID: c.SessionID, RateLimit: g.SessionLimit,
+	}, nil
+}
+
+// missing: the token's signature is right, so its session or person did exist.
+func missing(err error) error {
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return errSessionEnded
+	}
+	return err
+}
+
+// Allow checks an operation's declared security.
+func (g *Guard) Allow(x *rest.Exchange, s rest.Security) error {
+	if s.IsOpen() {
+		return nil
+	}
+	p, ok := x.Caller.(*Principal)
+	if !ok {
+		if x.Refused != nil {
+			return x.Refused
+		}
+		return errNoCredential
+	}
+	if s.PeopleOnly() && p.Kind != PersonKind {
+		return errs.New(errs.KindForbidden, "session_required", "This call is for people: log in and send the session token.")
+	}
+	need := s.Needs()
+	if need == "" {
+		return nil
+	}
+	want, known := ParseScope(need)
+	if known && p.Scopes.Has(want) {
+		return nil
+	}
+	if want == Admin {
+		g.auditRefusal(x, p)
+	}
+	return &errs.Error{
+		Kind: errs.KindForbidden, Code: "insufficient_scope", Detail: "This call needs " + need + ".",
+		RequiredScopes: []string{need}, GrantedScopes: p.Scopes.Names(),
+	}
+}
+
+// auditRefusal records a refused admin call. When it can't be written (full disk) the refusal stands all the
+// same.
+func (g *Guard) auditRefusal(x *rest.Exchange, p *Principal) {
+	ctx := x.Request().Context()
+	err := audit.Record(ctx, g.Authority.db, p.Group, g.Now(), audit.Event{
+		Name: "admin.refused", Actor: p.Actor(), SubjectType: "route", SubjectID: x.Route(),
+	})
+	if err != nil {
+		g.Authority.log.Warn("refused admin call not audited", "request_id", x.RequestID, "error", err)
+	}
+}

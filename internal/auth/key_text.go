@@ -1,0 +1,83 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"hash/crc32"
+)
+
+// KeyPrefix begins every API key.
+const KeyPrefix = "cf_live_"
+
+// A key is the prefix, 32 random base62 characters (190 bits) and a CRC-32 of both in 6 base62 characters.
+// The checksum is a typo filter and proof for secret scanners, not a security measure.
+const (
+	keyRandom   = 32
+	keyChecksum = 6
+	keyLength   = len(KeyPrefix) + keyRandom + keyChecksum
+)
+
+// KeyPattern matches every API key, for secret scanners.
+const KeyPattern = `cf_live_[0-9A-Za-z]{38}`
+
+const purposeKeys = "carfluence api key digest v1"
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newKeyText makes a key from the system's generator, each character equally likely.
+func newKeyText() string {
+	text := make([]byte, 0, keyLength)
+	text = append(text, KeyPrefix...)
+	var b [2 * keyRandom]byte
+	for len(text) < len(KeyPrefix)+keyRandom {
+		_, _ = rand.Read(b[:])
+		for _, c := range b {
+			if c < 4*62 && len(text) < len(KeyPrefix)+keyRandom {
+				text = append(text, base62[c%62])
+			}
+		}
+	}
+	sum := checksum(text)
+	return string(append(text, sum[:]...))
+}
+
+func checksum[T string | []byte](text T) (sum [keyChecksum]byte) {
+	crc := uint32(0xffffffff)
+	for i := range len(text) { // crc32.ChecksumIEEE without converting a string
+		crc = crc32.IEEETable[byte(crc)^text[i]] ^ (crc >> 8)
+	}
+	n := ^crc
+	for i := keyChecksum - 1; i >= 0; i-- {
+		sum[i] = base62[n%62]
+		n /= 62
+	}
+	return sum
+}
+
+// ValidKeyText tells whether a text can be a key: form and checksum, without asking the store.
+func ValidKeyText(text string) bool {
+	if len(text) != keyLength || text[:len(KeyPrefix)] != KeyPrefix {
+		return false
+	}
+	for i := len(KeyPrefix); i < keyLength; i++ {
+		c := text[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	sum := checksum(text[:keyLength-keyChecksum])
+	return string(sum[:]) == text[keyLength-keyChecksum:]
+}
+
+// keyDigester makes what is stored of a key: an HMAC under the server's secret, so that the database alone
+// can't confirm a guess.
+type keyDigester struct{ pepper []byte }
+
+func newKeyDigester(secret []byte) keyDigester { return keyDigester{subkey(secret, purposeKeys)} }
+
+func (d keyDigester) digest(text string) []byte {
+	m := hmac.New(sha256.New, d.pepper)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}

@@ -1,0 +1,168 @@
+// Package app owns the wiring: the configuration, the stores, all parts put together, and their start and
+// orderly end. What the parts do lives with them.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"carfluence/internal/auth"
+)
+
+// Store is where the data lives; every command takes it.
+type Store struct {
+	Data     string `help:"Folder of the embedded databases and the secret." default:"./carfluence-data" env:"CARFLUENCE_DATA" type:"path" placeholder:"DIR"`
+	Database string `help:"Database. Empty: SQLite inside --data." env:"CARFLUENCE_DATABASE" placeholder:"URL"`
+}
+
+// Config is everything serve can be told. Secrets come from the environment or from files only:
+// CARFLUENCE_SECRET, CARFLUENCE_ADMIN_PASSWORD, or the same with _FILE.
+type Config struct {
+	Store `embed:""`
+
+	Listen        string `help:"Address of the API." default:"127.0.0.1:8080" env:"CARFLUENCE_LISTEN" placeholder:"HOST:PORT"`
+	SFTPListen    string `name:"sftp-listen" help:"Address of the SFTP server. Nothing listens there yet: it comes with the feeds." default:"127.0.0.1:2222" env:"CARFLUENCE_SFTP_LISTEN" placeholder:"HOST:PORT"`
+	MetricsListen string `help:"Address of Prometheus metrics; off-host only if set so. 'off' for none." default:"127.0.0.1:9464" env:"CARFLUENCE_METRICS_LISTEN" placeholder:"HOST:PORT"`
+	PublicURL     string `name:"public-url" help:"Address under which clients reach the API, e.g. https://inventory.example.com. Issuer and audience of session tokens." env:"CARFLUENCE_PUBLIC_URL" placeholder:"URL"`
+	TLSCert       string `name:"tls-cert" help:"Certificate chain (PEM). With --tls-key the API is served over TLS." env:"CARFLUENCE_TLS_CERT" type:"path" placeholder:"FILE"`
+	TLSKey        string `name:"tls-key" help:"Private key of --tls-cert (PEM)." env:"CARFLUENCE_TLS_KEY" type:"path" placeholder:"FILE"`
+
+	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"CARFLUENCE_TRUSTED_PROXIES" placeholder:"CIDR,…"`
+
+	AdminEmail string `help:"E-mail address of the first administrator." default:"admin@carfluence.local" env:"CARFLUENCE_ADMIN_EMAIL" placeholder:"ADDRESS"`
+	GroupName  string `help:"Name of the first dealer group." default:"My Dealer Group" env:"CARFLUENCE_GROUP_NAME" placeholder:"NAME"`
+
+	TokenTTL         time.Duration `name:"token-ttl" help:"Life of a session token." default:"15m" env:"CARFLUENCE_TOKEN_TTL"`
+	RefreshTTL       time.Duration `name:"refresh-ttl" help:"Life of an unused refresh token." default:"720h" env:"CARFLUENCE_REFRESH_TTL"`
+	SessionTTL       time.Duration `name:"session-ttl" help:"Absolute life of a session, however often it is refreshed." default:"2160h" env:"CARFLUENCE_SESSION_TTL"`
+	SigningKeyPeriod time.Duration `help:"How long a signing key signs before the next one does." default:"2160h" env:"CARFLUENCE_SIGNING_KEY_PERIOD"`
+
+	SessionRatePerHour   int64         `help:"Requests a person may make per window, over all sessions." default:"5000" env:"CARFLUENCE_SESSION_RATE_PER_HOUR"`
+	AnonymousRatePerHour int64         `help:"Requests an address may make per window without a valid credential; 0 for no limit." default:"1000" env:"CARFLUENCE_ANONYMOUS_RATE_PER_HOUR"`
+	QuotaWindow          time.Duration `help:"Length of the window limits count in; shorter ones are for tests." default:"1h" env:"CARFLUENCE_QUOTA_WINDOW"`
+
+	PasswordHashes int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
+	PageCacheMB    int           `name:"page-cache-mb" help:"Memory for hot inventory pages, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
+	Drain          time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
+	LogLevel       string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
+
+	proxies []netip.Prefix
+}
+
+// Validate reports every fault at once, with the setting's name and what it should be.
+func (c *Config) Validate() error {
+	return errors.Join(c.Store.Validate(), c.checkAddresses(), c.checkTimes(), c.checkLimits())
+}
+
+// Validate checks where the data is to live.
+func (s *Store) Validate() error {
+	if s.Database != "" {
+		return fmt.Errorf("--database: only the embedded SQLite database is supported by this version; leave it empty")
+	}
+	if s.Data == "" {
+		return fmt.Errorf("--data: name a folder")
+	}
+	return nil
+}
+
+func (c *Config) checkAddresses() error {
+	var all []error
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			all = append(all, fmt.Errorf("--public-url: %q is not an address like https://inventory.example.com", c.PublicURL))
+		}
+		c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		all = append(all, errors.New("--tls-cert and --tls-key: set both or neither"))
+	}
+	c.proxies = nil
+	for _, text := range c.TrustedProxies {
+		p, err := parseNetwork(strings.TrimSpace(text))
+		if err != nil {
+			all = append(all, fmt.Errorf("--trusted-proxies: %q is neither an address nor a network", text))
+			continue
+		}
+		c.proxies = append(c.proxies, p)
+	}
+	if !strings.Contains(c.AdminEmail, "@") {
+		all = append(all, fmt.Errorf("--admin-email: %q is no e-mail address", c.AdminEmail))
+	}
+	return errors.Join(all...)
+}
+
+func parseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+func (c *Config) checkTimes() error {
+	var all []error
+	within := func(name string, d, least, most time.Duration) {
+		if d < least || d > most {
+			all = append(all, fmt.Errorf("--%s: %s is outside %s to %s", name, d, least, most))
+		}
+	}
+	const year = 366 * 24 * time.Hour
+	within("token-ttl", c.TokenTTL, time.Second, auth.MaxTokenTTL)
+	within("refresh-ttl", c.RefreshTTL, time.Second, year)
+	within("session-ttl", c.SessionTTL, time.Second, 2*year)
+	within("signing-key-period", c.SigningKeyPeriod, time.Second, 2*year)
+	within("quota-window", c.QuotaWindow, time.Second, 24*time.Hour)
+	within("drain", c.Drain, 0, time.Minute)
+	if c.QuotaWindow%time.Second != 0 {
+		all = append(all, fmt.Errorf("--quota-window: %s is not whole seconds", c.QuotaWindow))
+	}
+	return errors.Join(all...)
+}
+
+func (c *Config) checkLimits() error {
+	var all []error
+	if c.SessionRatePerHour < 1 || c.SessionRatePerHour > 10_000_000 {
+		all = append(all, fmt.Errorf("--session-rate-per-hour: %d is outside 1 to 10000000", c.SessionRatePerHour))
+	}
+	if c.AnonymousRatePerHour < 0 || c.AnonymousRatePerHour > 10_000_000 {
+		all = append(all, fmt.Errorf("--anonymous-rate-per-hour: %d is outside 0 to 10000000", c.AnonymousRatePerHour))
+	}
+	if c.PasswordHashes < 0 || c.PasswordHashes > 1000 {
+		all = append(all, fmt.Errorf("--password-hashes: %d is outside 0 to 1000", c.PasswordHashes))
+	}
+	if c.PageCacheMB < 0 || c.PageCacheMB > 100_000 {
+		all = append(all, fmt.Errorf("--page-cache-mb: %d is outside 0 to 100000", c.PageCacheMB))
+	}
+	return errors.Join(all...)
+}
+
+// issuer is what tokens name as issuer and audience.
+func (c *Config) issuer() string {
+	if c.PublicURL != "" {
+		return c.PublicURL
+	}
+	return "carfluence"
+}
+
+// SecretFrom reads a secret setting from the environment: NAME, or the file that NAME_FILE names (its last
+// line end is dropped). "" when neither is set.
+func SecretFrom(name string) (string, error) {
+	value, file := os.Getenv(name), os.Getenv(name+"_FILE")
+	if value != "" && file != "" {
+		return "", fmt.Errorf("%s and %s_FILE: set one of them", name, name)
+	}
+	if file == "" {
+		return value, nil
+	}
+	b, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}

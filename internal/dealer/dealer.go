@@ -15,7 +15,9 @@ import (
 	"golang.org/x/text/currency"
 	"golang.org/x/text/unicode/norm"
 
+	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
 
@@ -60,6 +62,7 @@ type Alias struct {
 
 // Dealers is the collective of a group's dealerships.
 type Dealers struct {
+	DB  *sqldb.DB // the stock store; used by the routes
 	Now func() time.Time
 
 	// Held counts the vehicles a dealership holds; one that holds any can't be deleted.
@@ -69,12 +72,12 @@ type Dealers struct {
 }
 
 // List returns a page of the group's dealerships, newest first, and how many there are.
-func (d *Dealers) List(ctx context.Context, t *sqldb.Tenant, limit, offset int) ([]Dealer, int64, error) {
+func (d *Dealers) List(ctx context.Context, t *sqldb.Tenant, page rest.Page) ([]Dealer, int64, error) {
 	total, err := countDealers(ctx, t)
 	if err != nil {
 		return nil, 0, err
 	}
-	list, err := selectPage(ctx, t, limit, offset)
+	list, err := selectPage(ctx, t, page)
 	return list, total, err
 }
 
@@ -85,7 +88,7 @@ func (d *Dealers) Get(ctx context.Context, t *sqldb.Tenant, id string) (Dealer, 
 
 // Create stores a new dealership; in has at least a name. A name, code or alias that another dealership of
 // the group goes by is a conflict.
-func (d *Dealers) Create(ctx context.Context, t *sqldb.Tenant, in Dealer) (Dealer, error) {
+func (d *Dealers) Create(ctx context.Context, t *sqldb.Tenant, by audit.Actor, in Dealer) (Dealer, error) {
 	if err := in.complete(); err != nil {
 		return Dealer{}, err
 	}
@@ -106,13 +109,13 @@ func (d *Dealers) Create(ctx context.Context, t *sqldb.Tenant, in Dealer) (Deale
 		if err := replaceSpellings(ctx, tx, in); err != nil {
 			return err
 		}
-		return d.changed(ctx, tx)
+		return d.changed(ctx, tx, by, "dealer.created", in)
 	})
 	return in, err
 }
 
 // Update changes a dealership by edit, which sees the stored one.
-func (d *Dealers) Update(ctx context.Context, t *sqldb.Tenant, id string, edit func(*Dealer)) (Dealer, error) {
+func (d *Dealers) Update(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string, edit func(*Dealer)) (Dealer, error) {
 	var out Dealer
 	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
@@ -123,15 +126,15 @@ func (d *Dealers) Update(ctx context.Context, t *sqldb.Tenant, id string, edit f
 		if err := stored.complete(); err != nil {
 			return err
 		}
-		out, err = stored, d.store(ctx, tx, &stored)
-		out.UpdatedAt = stored.UpdatedAt
+		err = d.store(ctx, tx, by, "dealer.updated", &stored)
+		out = stored
 		return err
 	})
 	return out, err
 }
 
 // store writes an edited dealership, joining the caller's transaction.
-func (d *Dealers) store(ctx context.Context, tx *sqldb.Tenant, in *Dealer) error {
+func (d *Dealers) store(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, event string, in *Dealer) error {
 	in.UpdatedAt = d.Now().UTC()
 	if err := claimed(ctx, tx, *in); err != nil {
 		return err
@@ -142,11 +145,11 @@ func (d *Dealers) store(ctx context.Context, tx *sqldb.Tenant, in *Dealer) error
 	if err := replaceSpellings(ctx, tx, *in); err != nil {
 		return err
 	}
-	return d.changed(ctx, tx)
+	return d.changed(ctx, tx, by, event, *in)
 }
 
 // Delete removes a dealership that holds no vehicles, with its aliases.
-func (d *Dealers) Delete(ctx context.Context, t *sqldb.Tenant, id string) error {
+func (d *Dealers) Delete(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
 		if err != nil {
@@ -158,13 +161,13 @@ func (d *Dealers) Delete(ctx context.Context, t *sqldb.Tenant, id string) error 
 				return err
 			}
 			if n > 0 {
-				return errs.Conflict("dealer_has_vehicles", fmt.Sprintf("%s holds %s; move or remove them first", stored.Name, vehicles(n)))
+				return errs.Conflict("dealer_has_vehicles", fmt.Sprintf("%s holds %s. Move or remove them first.", stored.Name, vehicles(n)))
 			}
 		}
 		if err := deleteDealer(ctx, tx, id); err != nil {
 			return err
 		}
-		return d.changed(ctx, tx)
+		return d.changed(ctx, tx, by, "dealer.deleted", stored)
 	})
 }
 
@@ -176,11 +179,11 @@ func vehicles(n int64) string {
 }
 
 // AddAlias gives a dealership one more spelling. The same spelling again, by fold, changes nothing.
-func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, id, alias string) (Dealer, error) {
+func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id, alias string) (Dealer, error) {
 	var out Dealer
 	alias = strings.TrimSpace(alias)
 	if alias == "" || tooLong(alias, maxName) {
-		return out, errs.Invalid("validation_failed", "the alias can't be used", errs.At("#/alias", "must be 1 to 200 characters long"))
+		return out, errs.Invalid("invalid", "The alias can't be used.", errs.At("#/alias", "must be 1 to 200 characters long"))
 	}
 	err := t.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
 		if out, err = selectDealer(ctx, tx, id); err != nil {
@@ -192,7 +195,7 @@ func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, id, alias strin
 			}
 		}
 		if len(out.Aliases) >= maxAliases {
-			return errs.Conflict("too_many_aliases", fmt.Sprintf("%s has %d aliases, the most there may be", out.Name, maxAliases))
+			return errs.Conflict("too_many_aliases", fmt.Sprintf("%s has %d aliases, the most there may be.", out.Name, maxAliases))
 		}
 		aliasID, err := uuid.NewV7()
 		if err != nil {
@@ -203,13 +206,13 @@ func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, id, alias strin
 		if err := insertAlias(ctx, tx, id, a); err != nil {
 			return err
 		}
-		return d.store(ctx, tx, &out)
+		return d.store(ctx, tx, by, "dealer.alias_added", &out)
 	})
 	return out, err
 }
 
 // RemoveAlias takes a spelling away, named by its id or, folded, by its text.
-func (d *Dealers) RemoveAlias(ctx context.Context, t *sqldb.Tenant, id, aliasIDOrText string) error {
+func (d *Dealers) RemoveAlias(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id, aliasIDOrText string) error {
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
 		if err != nil {
@@ -226,10 +229,10 @@ func (d *Dealers) RemoveAlias(ctx context.Context, t *sqldb.Tenant, id, aliasIDO
 			}
 		}
 		if len(kept) == len(stored.Aliases) {
-			return errs.NotFound("alias_not_found", "this dealership has no such alias")
+			return rest.NotFound("alias of this dealership")
 		}
 		stored.Aliases = kept
-		return d.store(ctx, tx, &stored)
+		return d.store(ctx, tx, by, "dealer.alias_removed", &stored)
 	})
 }
 
@@ -244,26 +247,39 @@ func (d *Dealers) Resolve(ctx context.Context, t *sqldb.Tenant, code, name strin
 			}
 		}
 	}
-	return "", errs.NotFound("dealer_not_found", "no dealership goes by this code or name")
+	return "", errs.NotFound("dealer_unknown", "No dealership goes by this code or name.")
 }
 
 // Only returns the group's dealership if it has exactly one; not found otherwise.
 func (d *Dealers) Only(ctx context.Context, t *sqldb.Tenant) (string, error) {
-	list, err := selectPage(ctx, t, 2, 0)
+	list, err := selectPage(ctx, t, rest.Page{Limit: 2})
 	if err != nil {
 		return "", err
 	}
 	if len(list) != 1 {
-		return "", errs.NotFound("dealer_not_found", "the group does not have exactly one dealership")
+		return "", errs.NotFound("dealer_unknown", "The group does not have exactly one dealership.")
 	}
 	return list[0].ID, nil
 }
 
-func (d *Dealers) changed(ctx context.Context, t *sqldb.Tenant) error {
-	if d.Changed == nil {
-		return nil
+// changed ends every write: the audit row, and word to the inventory.
+func (d *Dealers) changed(ctx context.Context, t *sqldb.Tenant, by audit.Actor, event string, now Dealer) error {
+	err := audit.Record(ctx, t.DB(), t.Group(), d.Now(), audit.Event{
+		Name: event, Actor: by, SubjectType: "dealership", SubjectID: now.ID,
+		Detail: map[string]any{"name": now.Name, "codes": now.Codes, "aliases": now.aliasTexts()},
+	})
+	if err != nil || d.Changed == nil {
+		return err
 	}
 	return d.Changed(ctx, t)
+}
+
+func (d Dealer) aliasTexts() []string {
+	out := make([]string, 0, len(d.Aliases))
+	for _, a := range d.Aliases {
+		out = append(out, a.Alias)
+	}
+	return out
 }
 
 // Fold is the form names, codes and aliases are compared in: composed Unicode, lower case, single blanks.
@@ -275,9 +291,7 @@ func Fold(text string) string {
 // spellings are all folded texts a dealership goes by, once each.
 func (d Dealer) spellings() []string {
 	texts := append([]string{d.Name}, d.Codes...)
-	for _, a := range d.Aliases {
-		texts = append(texts, a.Alias)
-	}
+	texts = append(texts, d.aliasTexts()...)
 	seen := map[string]bool{}
 	out := []string{}
 	for _, text := range texts {
@@ -315,7 +329,7 @@ func (d *Dealer) complete() error {
 	faults = append(faults, d.completeCodes()...)
 	faults = append(faults, d.completePlace()...)
 	if len(faults) > 0 {
-		return errs.Invalid("validation_failed", "the dealership can't be stored as given", faults...)
+		return errs.Invalid("invalid", "The dealership can't be stored as given; errors lists every fault.", faults...)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"carfluence/internal/errs"
+	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
 
@@ -34,9 +35,9 @@ func countDealers(ctx context.Context, t *sqldb.Tenant) (n int64, err error) {
 	return n, err
 }
 
-func selectPage(ctx context.Context, t *sqldb.Tenant, limit, offset int) ([]Dealer, error) {
+func selectPage(ctx context.Context, t *sqldb.Tenant, p rest.Page) ([]Dealer, error) {
 	const page = `FROM dealership WHERE dealer_group_id = $1 ORDER BY created_at DESC, id LIMIT $2 OFFSET $3`
-	rows, err := t.Query(ctx, `SELECT `+columns+` `+page, limit, offset)
+	rows, err := t.Query(ctx, `SELECT `+columns+` `+page, p.Limit, p.Offset)
 	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (Dealer, error) { return scanDealer(r.Scan) })
 	if err != nil {
 		return nil, fmt.Errorf("list dealerships: %w", err)
@@ -46,7 +47,7 @@ func selectPage(ctx context.Context, t *sqldb.Tenant, limit, offset int) ([]Deal
 		place[list[i].ID] = &list[i]
 	}
 	rows, err = t.Query(ctx, `SELECT dealership_id, id, alias, created_at FROM dealership_alias
-		WHERE dealer_group_id = $1 AND dealership_id IN (SELECT id `+page+`) ORDER BY id`, limit, offset)
+		WHERE dealer_group_id = $1 AND dealership_id IN (SELECT id `+page+`) ORDER BY id`, p.Limit, p.Offset)
 	return list, addAliases(rows, err, func(id string) *Dealer { return place[id] })
 }
 
@@ -54,7 +55,7 @@ func selectDealer(ctx context.Context, t *sqldb.Tenant, id string) (Dealer, erro
 	row := t.QueryRow(ctx, `SELECT `+columns+` FROM dealership WHERE dealer_group_id = $1 AND id = $2`, id)
 	d, err := scanDealer(row.Scan)
 	if err != nil {
-		return Dealer{}, sqldb.Found(err, errs.NotFound("dealer_not_found", "there is no such dealership"))
+		return Dealer{}, sqldb.Found(err, rest.NotFound("dealership"))
 	}
 	rows, err := t.Query(ctx, `SELECT dealership_id, id, alias, created_at FROM dealership_alias
 		WHERE dealer_group_id = $1 AND dealership_id = $2 ORDER BY id`, id)
@@ -129,7 +130,7 @@ func deleteAlias(ctx context.Context, t *sqldb.Tenant, id string) error {
 
 func selectOwner(ctx context.Context, t *sqldb.Tenant, folded string) (id string, err error) {
 	err = t.QueryRow(ctx, `SELECT dealership_id FROM dealership_spelling WHERE dealer_group_id = $1 AND folded = $2`, folded).Scan(&id)
-	return id, sqldb.Found(err, errs.NotFound("dealer_not_found", "no dealership goes by this code or name"))
+	return id, sqldb.Found(err, errs.NotFound("dealer_unknown", "No dealership goes by this code or name."))
 }
 
 // claimed refuses a dealership one of whose spellings belongs to another, and names both.
@@ -145,7 +146,7 @@ func claimed(ctx context.Context, t *sqldb.Tenant, d Dealer) error {
 		if err != nil {
 			return fmt.Errorf("look for the holder of a spelling: %w", err)
 		}
-		return errs.Conflict("dealer_name_taken", fmt.Sprintf("%q already names the dealership %s (%s)", folded, name, holder))
+		return errs.Conflict("dealer_name_taken", fmt.Sprintf("%q already names the dealership %s (%s).", folded, name, holder))
 	}
 	return nil
 }
@@ -158,7 +159,7 @@ func replaceSpellings(ctx context.Context, t *sqldb.Tenant, d Dealer) error {
 	for _, folded := range d.spellings() {
 		_, err := t.Exec(ctx, `INSERT INTO dealership_spelling (dealer_group_id, folded, dealership_id) VALUES ($1, $2, $3)`, folded, d.ID)
 		if sqldb.IsUnique(err) { // taken since the check
-			return errs.Conflict("dealer_name_taken", fmt.Sprintf("%q already names another dealership", folded))
+			return errs.Conflict("dealer_name_taken", fmt.Sprintf("%q already names another dealership.", folded))
 		}
 		if err != nil {
 			return fmt.Errorf("store spelling: %w", err)

@@ -6,10 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
 )
+
+var somebody = audit.Actor{Type: "person", ID: "p1", Name: "Jo"}
 
 func open(t *testing.T) (*Dealers, *sqldb.Tenant) {
 	t.Helper()
@@ -20,7 +24,7 @@ func open(t *testing.T) (*Dealers, *sqldb.Tenant) {
 
 func create(t *testing.T, d *Dealers, tenant *sqldb.Tenant, in Dealer) Dealer {
 	t.Helper()
-	out, err := d.Create(t.Context(), tenant, in)
+	out, err := d.Create(t.Context(), tenant, somebody, in)
 	if err != nil {
 		t.Fatalf("create %s: %v", in.Name, err)
 	}
@@ -31,7 +35,7 @@ func TestDealerIsFoundByNameCodeAndAlias(t *testing.T) {
 	d, tenant := open(t)
 	want := create(t, d, tenant, Dealer{Name: "Ancira  Chevy", Codes: []string{"0412"}}).ID
 	create(t, d, tenant, Dealer{Name: "Other"})
-	if _, err := d.AddAlias(t.Context(), tenant, want, "Ancira-Chevrolet"); err != nil {
+	if _, err := d.AddAlias(t.Context(), tenant, somebody, want, "Ancira-Chevrolet"); err != nil {
 		t.Fatal(err)
 	}
 	for _, by := range [][2]string{{"", "ANCIRA CHEVY"}, {"0412", ""}, {"unknown", "ancira-chevrolet"}, {"0412", "unknown"}, {" ancira chevy ", ""}} {
@@ -54,16 +58,16 @@ func TestSpellingHasOneOwner(t *testing.T) {
 	d, tenant := open(t)
 	first := create(t, d, tenant, Dealer{Name: "First", Codes: []string{"A1"}})
 	second := create(t, d, tenant, Dealer{Name: "Second"})
-	_, byName := d.Create(t.Context(), tenant, Dealer{Name: "FIRST"})
-	_, byCode := d.Create(t.Context(), tenant, Dealer{Name: "Third", Codes: []string{"a1"}})
-	_, byAlias := d.AddAlias(t.Context(), tenant, second.ID, "A1")
-	_, byRename := d.Update(t.Context(), tenant, second.ID, func(x *Dealer) { x.Name = "first" })
+	_, byName := d.Create(t.Context(), tenant, somebody, Dealer{Name: "FIRST"})
+	_, byCode := d.Create(t.Context(), tenant, somebody, Dealer{Name: "Third", Codes: []string{"a1"}})
+	_, byAlias := d.AddAlias(t.Context(), tenant, somebody, second.ID, "A1")
+	_, byRename := d.Update(t.Context(), tenant, somebody, second.ID, func(x *Dealer) { x.Name = "first" })
 	for name, err := range map[string]error{"name": byName, "code": byCode, "alias": byAlias, "rename": byRename} {
 		if errs.KindOf(err) != errs.KindConflict || !strings.Contains(err.Error(), first.ID) {
 			t.Errorf("by %s: %v", name, err)
 		}
 	}
-	if _, err := d.Create(t.Context(), tenant.DB().Tenant("group-2"), Dealer{Name: "First", Codes: []string{"A1"}}); err != nil {
+	if _, err := d.Create(t.Context(), tenant.DB().Tenant("group-2"), somebody, Dealer{Name: "First", Codes: []string{"A1"}}); err != nil {
 		t.Errorf("another group: %v", err)
 	}
 }
@@ -71,21 +75,21 @@ func TestSpellingHasOneOwner(t *testing.T) {
 func TestRemovedSpellingIsFree(t *testing.T) {
 	d, tenant := open(t)
 	first := create(t, d, tenant, Dealer{Name: "First", Codes: []string{"A1"}})
-	withAlias, err := d.AddAlias(t.Context(), tenant, first.ID, "Numero Uno")
+	withAlias, err := d.AddAlias(t.Context(), tenant, somebody, first.ID, "Numero Uno")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := d.AddAlias(t.Context(), tenant, first.ID, "numero uno")
+	again, err := d.AddAlias(t.Context(), tenant, somebody, first.ID, "numero uno")
 	if err != nil || len(again.Aliases) != 1 {
 		t.Errorf("same alias again: %d aliases, %v", len(again.Aliases), err)
 	}
-	if err := d.RemoveAlias(t.Context(), tenant, first.ID, withAlias.Aliases[0].ID); err != nil {
+	if err := d.RemoveAlias(t.Context(), tenant, somebody, first.ID, withAlias.Aliases[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.RemoveAlias(t.Context(), tenant, first.ID, "Numero Uno"); errs.CodeOf(err) != "alias_not_found" {
+	if err := d.RemoveAlias(t.Context(), tenant, somebody, first.ID, "Numero Uno"); errs.KindOf(err) != errs.KindNotFound {
 		t.Errorf("gone alias: %v", err)
 	}
-	if _, err := d.Update(t.Context(), tenant, first.ID, func(x *Dealer) { x.Codes = nil }); err != nil {
+	if _, err := d.Update(t.Context(), tenant, somebody, first.ID, func(x *Dealer) { x.Codes = nil }); err != nil {
 		t.Fatal(err)
 	}
 	create(t, d, tenant, Dealer{Name: "Numero Uno", Codes: []string{"A1"}})
@@ -94,7 +98,7 @@ func TestRemovedSpellingIsFree(t *testing.T) {
 func TestDealerRules(t *testing.T) {
 	d, tenant := open(t)
 	far := 200.0
-	_, err := d.Create(t.Context(), tenant, Dealer{Name: " ", Codes: []string{""}, Website: "ftp://x", TimeZone: "Mars/Olympus", Currency: "usd", Latitude: &far})
+	_, err := d.Create(t.Context(), tenant, somebody, Dealer{Name: " ", Codes: []string{""}, Website: "ftp://x", TimeZone: "Mars/Olympus", Currency: "usd", Latitude: &far})
 	var e *errs.Error
 	if errs.KindOf(err) != errs.KindInvalid {
 		t.Fatal(err)
@@ -118,12 +122,12 @@ func TestDealerWithVehiclesStays(t *testing.T) {
 	held := int64(3)
 	d.Held = func(context.Context, *sqldb.Tenant, string) (int64, error) { return held, nil }
 	dealer := create(t, d, tenant, Dealer{Name: "Full"})
-	err := d.Delete(t.Context(), tenant, dealer.ID)
+	err := d.Delete(t.Context(), tenant, somebody, dealer.ID)
 	if errs.CodeOf(err) != "dealer_has_vehicles" || !strings.Contains(err.Error(), "3 vehicles") {
 		t.Errorf("delete: %v", err)
 	}
 	held = 0
-	if err := d.Delete(t.Context(), tenant, dealer.ID); err != nil {
+	if err := d.Delete(t.Context(), tenant, somebody, dealer.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Get(t.Context(), tenant, dealer.ID); errs.KindOf(err) != errs.KindNotFound {
@@ -136,11 +140,11 @@ func TestDealersListNewestFirst(t *testing.T) {
 	d, tenant := open(t)
 	for _, name := range []string{"a", "b", "c"} {
 		created := create(t, d, tenant, Dealer{Name: name})
-		if _, err := d.AddAlias(t.Context(), tenant, created.ID, name+" alias"); err != nil {
+		if _, err := d.AddAlias(t.Context(), tenant, somebody, created.ID, name+" alias"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	list, total, err := d.List(t.Context(), tenant, 2, 1)
+	list, total, err := d.List(t.Context(), tenant, rest.Page{Limit: 2, Offset: 1})
 	if err != nil || total != 3 || len(list) != 2 {
 		t.Fatalf("%d of %d, %v", len(list), total, err)
 	}

@@ -276,3 +276,8 @@ func cached[K comparable, V any](ctx context.Context, a *Authority, cache *otter
 	}
 	return none, unverifiable(errors.New("records kept changing while one was read"))
 }
+
+// Prune forgets changes older than what any replica can still have to apply.
+func (a *Authority) Prune(ctx context.Context, kept time.Duration) error {
+	return pruneChanges(ctx, a.db, a.now().Add(-kept))
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/rest"
+)
+
+// observer logs and measures each answer. Labels are route patterns and statuses, never tenants or VINs.
+type observer struct {
+	log      *slog.Logger
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	registry *prometheus.Registry
+}
+
+func newObserver(log *slog.Logger) *observer {
+	o := &observer{
+		log: log,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carfluence_http_requests_total", Help: "Requests answered, by route and status.",
+		}, []string{"route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "carfluence_http_request_seconds", Help: "Time from header to answer, by route.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"route"}),
+		registry: prometheus.NewRegistry(),
+	}
+	o.registry.MustRegister(o.requests, o.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return o
+}
+
+// gauge adds a reading that is taken when metrics are asked for.
+func (o *observer) gauge(name, help string, read func() float64) {
+	o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+func (o *observer) observe(x *rest.Exchange) {
+	route := x.Route()
+	if route == "" {
+		route = "none"
+	}
+	took := time.Since(x.Started())
+	o.requests.WithLabelValues(route, strconv.Itoa(x.Status())).Inc()
+	o.seconds.WithLabelValues(route).Observe(took.Seconds())
+	o.logRequest(x, route, took)
+}
+
+func (o *observer) logRequest(x *rest.Exchange, route string, took time.Duration) {
+	ctx := x.Request().Context()
+	level := slog.LevelInfo
+	if x.Status() >= 500 {
+		level = slog.LevelError
+	}
+	if !o.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", x.RequestID), slog.String("method", x.Request().Method), slog.String("route", route),
+		slog.String("path", x.Path()), slog.Int("status", x.Status()), slog.Int("bytes", x.Bytes()),
+		slog.Int64("us", took.Microseconds()), slog.String("ip", x.IP))
+	if x.Actor != "" {
+		attrs = append(attrs, slog.String("actor", x.Actor))
+	}
+	if err := x.Err(); err != nil {
+		attrs = append(attrs, slog.String("code", errs.CodeOf(err)))
+		if x.Status() >= 500 {
+			attrs = append(attrs, slog.String("error", err.Error()))
+		}
+	}
+	o.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func (o *observer) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
+	return mux
+}

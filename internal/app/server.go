@@ -1,0 +1,271 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"carfluence/internal/auth"
+	"carfluence/internal/dealer"
+	"carfluence/internal/inventory"
+	"carfluence/internal/quota"
+	"carfluence/internal/rest"
+	"carfluence/internal/rest/docsite"
+)
+
+// Time limits of connections.
+const (
+	headerTimeout = 10 * time.Second // a request's header must have arrived
+	idleTimeout   = 2 * time.Minute  // a kept-alive connection waits for the next request
+	writeTimeout  = 2 * time.Minute  // an answer must have been taken
+	shutdownLimit = 30 * time.Second // requests under way may finish
+	pruneEvery    = time.Hour
+	// changesKept is how long the change log is kept; no lease is longer than seconds.
+	changesKept = time.Hour
+	// maxTokens bounds the verified session tokens remembered.
+	maxTokens = 100_000
+	// waitingHashes is how many logins may wait for a password hash, per hash that can run.
+	waitingHashes = 32
+)
+
+// Server is the whole program, put together on open stores.
+type Server struct {
+	config Config
+	stores *Stores
+	log    *slog.Logger
+	lock   *flock.Flock
+
+	API         *rest.API
+	Groups      *auth.Groups
+	People      *auth.People
+	Keys        *auth.Keys
+	Dealers     *dealer.Dealers
+	Stock       *inventory.Stock
+	authority   *auth.Authority
+	ledger      *quota.Ledger
+	signingKeys *auth.SigningKeys
+	sessions    *auth.Sessions
+	observer    *observer
+
+	draining atomic.Bool
+}
+
+// NewServer wires all parts. It takes the data folder's lock: one server per folder.
+func NewServer(ctx context.Context, c Config, stores *Stores, version string, log *slog.Logger) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	lock, err := stores.Lock()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, stores: stores, log: log, lock: lock, observer: newObserver(log)}
+	if err := s.wire(ctx, version); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return s, nil
+}
+
+func (s *Server) wire(ctx context.Context, version string) (err error) {
+	c, db, now := s.config, s.stores.Accounts, time.Now
+	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: now, Log: s.log, Sole: true}); err != nil {
+		return err
+	}
+	s.authority = auth.NewAuthority(db, s.ledger, s.log, now)
+	signer := auth.NewSigner(c.issuer(), c.issuer())
+	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
+	if err != nil {
+		return err
+	}
+	if s.signingKeys, err = auth.NewSigningKeys(s.authority, s.stores.Secret, auth.NewRotation(c.SigningKeyPeriod, c.TokenTTL), signer, verifier, s.log); err != nil {
+		return err
+	}
+	if err := s.signingKeys.Rotate(ctx); err != nil {
+		return err
+	}
+	hashes := c.PasswordHashes
+	if hashes == 0 {
+		hashes = runtime.GOMAXPROCS(0)
+	}
+	passwords, blocklist := auth.NewPasswords(hashes, hashes*waitingHashes), auth.NewBlocklist()
+	s.Groups = auth.NewGroups(db, now)
+	s.Keys = auth.NewKeys(s.authority, s.stores.Secret)
+	s.People = auth.NewPeople(s.authority, passwords, blocklist)
+	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
+	s.Stock = inventory.NewStock(s.stores.Stock, inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now})
+	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count}
+	guard := &auth.Guard{
+		Authority: s.authority, Keys: s.Keys, Tokens: verifier, Quota: s.ledger, SessionLimit: c.SessionRatePerHour,
+		Addresses: quota.NewAddresses(c.AnonymousRatePerHour, c.QuotaWindow, now), Now: now,
+	}
+	s.API = rest.New(rest.Config{
+		Version: version, PublicURL: c.PublicURL, TrustedProxies: c.proxies, Gate: guard.Gate(), Observe: s.observer.observe, Log: s.log,
+	})
+	s.routes()
+	return nil
+}
+
+// routes lists everything the server answers to.
+func (s *Server) routes() {
+	s.sessions.Register(s.API)
+	s.signingKeys.Register(s.API)
+	s.People.Register(s.API)
+	s.Keys.Register(s.API)
+	s.Dealers.Register(s.API)
+	s.Stock.Register(s.API)
+	s.API.ServeDocument()
+	mux := s.API.Mux()
+	docs := docsite.Handler()
+	mux.Handle("/docs", docs)
+	mux.Handle("/docs/", docs)
+	mux.Handle("/problems/", docsite.Problems(rest.ProblemTypes))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
+// ready tells balancers whether requests can be answered: the databases read, and no shutdown has begun.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	switch {
+	case s.draining.Load():
+		plain(w, http.StatusServiceUnavailable, "shutting down\n")
+	case s.authority.Beat(ctx) != nil || s.stores.Stock.Ping(ctx) != nil:
+		w.Header().Set("Retry-After", "1")
+		plain(w, http.StatusServiceUnavailable, "the database is away\n")
+	default:
+		plain(w, http.StatusOK, "ready\n")
+	}
+}
+
+// ServeHTTP is the handler in front of everything.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() { // clients let go of the connection by themselves, so none is cut
+		w.Header()["Connection"] = []string{"close"}
+	}
+	s.API.ServeHTTP(w, r)
+}
+
+// Listeners are the open ports of a server.
+type Listeners struct {
+	API     net.Listener
+	Metrics net.Listener // nil when metrics are off
+}
+
+// URL is where the API answers.
+func (s *Server) URL(l Listeners) string {
+	scheme := "http"
+	if s.config.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + l.API.Addr().String()
+}
+
+// Listen opens the ports.
+func (s *Server) Listen(ctx context.Context) (l Listeners, err error) {
+	var lc net.ListenConfig
+	if l.API, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
+		return l, fmt.Errorf("--listen: %w", err)
+	}
+	if s.config.MetricsListen == "off" || s.config.MetricsListen == "" {
+		return l, nil
+	}
+	if l.Metrics, err = lc.Listen(ctx, "tcp", s.config.MetricsListen); err != nil {
+		return l, errors.Join(fmt.Errorf("--metrics-listen: %w (another port, or 'off'?)", err), l.API.Close())
+	}
+	return l, nil
+}
+
+// Run serves until ctx ends, then lets requests under way finish, settles credits, and returns. started is
+// called once connections are accepted.
+func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
+	parts, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	g, parts := errgroup.WithContext(parts)
+	g.Go(func() error { return s.ledger.Run(parts) })
+	g.Go(func() error { return s.authority.Run(parts) })
+	g.Go(func() error { return s.signingKeys.Run(parts) })
+	g.Go(func() error { return s.prune(parts) })
+	api := s.httpServer(s)
+	api.ReadHeaderTimeout, api.MaxHeaderBytes = headerTimeout, 2*rest.MaxHeaderBytes
+	g.Go(func() error { return s.serve(api, l.API, s.config.TLSCert, s.config.TLSKey) })
+	metrics := s.httpServer(s.observer.handler())
+	if l.Metrics != nil {
+		g.Go(func() error { return s.serve(metrics, l.Metrics, "", "") })
+	}
+	started()
+	select {
+	case <-ctx.Done():
+	case <-parts.Done():
+	}
+	err := s.shutdown(api, metrics)
+	cancel() // only now: the ledger settles what the last requests spent
+	return errors.Join(err, g.Wait(), s.lock.Unlock())
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) serve(h *http.Server, l net.Listener, cert, key string) error {
+	var err error
+	if cert != "" {
+		h.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		err = h.ServeTLS(l, cert, key)
+	} else {
+		err = h.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+func (s *Server) shutdown(servers ...*http.Server) error {
+	s.draining.Store(true)
+	time.Sleep(s.config.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+	defer cancel()
+	var all []error
+	for _, h := range servers {
+		all = append(all, h.Shutdown(ctx))
+	}
+	return errors.Join(all...)
+}
+
+// prune forgets what nobody needs any more.
+func (s *Server) prune(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := errors.Join(s.sessions.Prune(ctx), s.authority.Prune(ctx, changesKept)); err != nil && ctx.Err() == nil {
+				s.log.Warn("old rows not pruned", "error", err)
+			}
+		}
+	}
+}

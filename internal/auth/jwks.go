@@ -2,16 +2,10 @@ package auth
 
 import (
 	"cmp"
-	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -183,99 +177,33 @@ func (s *KeySet) find(id string, now time.Time) *SigningKey {
 
 func (s *KeySet) accepts(k *SigningKey, now time.Time) bool { return s.find(k.ID, now) != nil }
 
-// JWKS is the set of published public keys (RFC 7517 section 5), newest first.
-func (s *KeySet) JWKS(now time.Time) ([]byte, error) {
-	type jwk struct {
-		Type      string `json:"kty"`
-		Use       string `json:"use"`
-		Algorithm string `json:"alg"`
-		ID        string `json:"kid"`
-		N         string `json:"n"`
-		E         string `json:"e"`
-	}
-	set := struct {
-		Keys []jwk `json:"keys"`
-	}{Keys: []jwk{}}
+// PublicKeys is a set of public keys on the wire (RFC 7517 section 5).
+type PublicKeys struct {
+	Keys []PublicKey `json:"keys" doc:"The key that signs now, the next one, and those whose tokens are still good."`
+}
+
+// PublicKey is one RSA key on the wire (RFC 7517 section 4, RFC 7518 section 6.3.1).
+type PublicKey struct {
+	Type      string `json:"kty" enum:"RSA"`
+	Use       string `json:"use" enum:"sig"`
+	Algorithm string `json:"alg" enum:"RS256"`
+	ID        string `json:"kid" doc:"RFC 7638 thumbprint."`
+	N         string `json:"n" doc:"Modulus, base64url."`
+	E         string `json:"e" doc:"Exponent, base64url."`
+}
+
+// ContentType implements huma.ContentTypeFilter.
+func (PublicKeys) ContentType(string) string { return "application/jwk-set+json" }
+
+// JWKS is the published public keys, newest first.
+func (s *KeySet) JWKS(now time.Time) PublicKeys {
+	set := PublicKeys{Keys: []PublicKey{}}
 	for _, k := range slices.Backward(s.keys) {
 		if s.State(k.ID, now) == KeyGone {
 			continue
 		}
 		e, n := publicNumbers(k.Public)
-		set.Keys = append(set.Keys, jwk{Type: "RSA", Use: "sig", Algorithm: "RS256", ID: k.ID, N: n, E: e})
+		set.Keys = append(set.Keys, PublicKey{Type: "RSA", Use: "sig", Algorithm: "RS256", ID: k.ID, N: n, E: e})
 	}
-	return json.Marshal(set)
-}
-
-// Purposes of keys derived from the server's secret.
-const (
-	purposeSigningKeys = "carfluence signing keys v1"
-	purposeRefresh     = "carfluence refresh token digest v1"
-	purposeSuccessor   = "carfluence refresh token successor v1"
-	purposeThrottle    = "carfluence login throttle v1"
-)
-
-// subkey derives a 256-bit key for one purpose from the server's secret (RFC 5869).
-func subkey(secret []byte, purpose string) []byte {
-	k, err := hkdf.Key(sha256.New, secret, nil, purpose, 32)
-	if err != nil {
-		panic(err) // only for lengths beyond the hash's
-	}
-	return k
-}
-
-// KeySealer encrypts signing keys for storage: AES-256-GCM under a key derived from the server's secret,
-// bound to the key's id.
-type KeySealer struct{ aead cipher.AEAD }
-
-// NewKeySealer derives the encryption key.
-func NewKeySealer(secret []byte) (*KeySealer, error) {
-	block, err := aes.NewCipher(subkey(secret, purposeSigningKeys))
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return &KeySealer{aead}, err
-}
-
-// Seal returns base64 of nonce, PKCS #8 and tag.
-func (s *KeySealer) Seal(k *SigningKey) (string, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(k.private)
-	if err != nil {
-		return "", fmt.Errorf("auth: seal signing key: %w", err)
-	}
-	return base64.StdEncoding.EncodeToString(s.aead.Seal(nil, nil, der, []byte(k.ID))), nil
-}
-
-// Open is the reverse. It fails under another secret.
-func (s *KeySealer) Open(id, sealed string, createdAt, activeFrom time.Time) (*SigningKey, error) {
-	raw, err := base64.StdEncoding.DecodeString(sealed)
-	if err != nil {
-		return nil, fmt.Errorf("auth: signing key %s: %w", id, err)
-	}
-	der, err := s.aead.Open(nil, nil, raw, []byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("auth: signing key %s was sealed under another secret or is damaged: %w", id, err)
-	}
-	private, err := parsePKCS8(der)
-	if err != nil {
-		return nil, fmt.Errorf("auth: signing key %s: %w", id, err)
-	}
-	k := newSigningKey(private, createdAt, activeFrom)
-	if k.ID != id {
-		return nil, fmt.Errorf("auth: signing key %s has another thumbprint", id)
-	}
-	return k, nil
-}
-
-func parsePKCS8(der []byte) (*rsa.PrivateKey, error) {
-	var k crypto.PrivateKey
-	k, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, err
-	}
-	private, ok := k.(*rsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("not an RSA key")
-	}
-	return private, nil
+	return set
 }

@@ -31,10 +31,7 @@ func TestJWKS(t *testing.T) {
 		newSigningKey(testKeys()[1], now, now.Add(-time.Hour)), newSigningKey(testKeys()[2], now, now.Add(time.Minute))
 	s := NewKeySet(r, next, old, active)
 	var got struct{ Keys []map[string]string }
-	raw, err := s.JWKS(now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := jwksText(t, s, now)
 	if err := json.Unmarshal(raw, &got); err != nil || len(got.Keys) != 3 {
 		t.Fatal(err, string(raw))
 	}
@@ -54,13 +51,22 @@ func TestJWKS(t *testing.T) {
 		}
 	}
 	later := now.Add(r.Retire + time.Minute)
-	raw, _ = s.JWKS(later)
+	raw = jwksText(t, s, later)
 	if strings.Contains(string(raw), old.ID) || strings.Contains(string(raw), `"d"`) || len(s.Gone(later)) != 2 {
 		t.Errorf("after retirement: %s", raw)
 	}
-	if raw, _ := NewKeySet(r).JWKS(now); string(raw) != `{"keys":[]}` {
+	if raw := jwksText(t, NewKeySet(r), now); string(raw) != `{"keys":[]}` {
 		t.Errorf("no keys: %s", raw)
 	}
+}
+
+func jwksText(t *testing.T, s *KeySet, now time.Time) []byte {
+	t.Helper()
+	raw, err := json.Marshal(s.JWKS(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func TestSealedSigningKeys(t *testing.T) {

@@ -105,17 +105,17 @@ func (p *Passwords) derive(ctx context.Context, password string, h phc, tagLen u
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	return p.compute([]byte(normalPassword(password)), h.salt, h.time, h.memory, h.threads, tagLen), nil
+	return p.compute([]byte(nfkc(password)), h.salt, h.time, h.memory, h.threads, tagLen), nil
 }
 
-// normalPassword makes the same password typed on different systems the same bytes (NFKC, as
+// nfkc makes the same text typed on different systems the same bytes (Unicode NFKC, as
 // SP 800-63B-4 asks).
-func normalPassword(password string) string { return norm.NFKC.String(password) }
+func nfkc(password string) string { return norm.NFKC.String(password) }
 
 // passwordLength counts code points. Both forms count for the minimum, so that one ligature of many
 // letters isn't a password.
 func passwordLength(password string) (least, most int) {
-	given, normal := utf8.RuneCountInString(password), utf8.RuneCountInString(normalPassword(password))
+	given, normal := utf8.RuneCountInString(password), utf8.RuneCountInString(nfkc(password))
 	return min(given, normal), max(given, normal)
 }
 

@@ -58,7 +58,7 @@ func (b *Blocklist) reason(password string, who Personal) string {
 	case most > MaxPasswordLength:
 		return fmt.Sprintf("must have at most %d characters, has %d", MaxPasswordLength, most)
 	}
-	folded := []rune(strings.ToLower(normalPassword(password)))
+	folded := []rune(strings.ToLower(nfkc(password)))
 	if n := period(folded); n > 0 {
 		return fmt.Sprintf("repeats the same %d characters", n)
 	}
@@ -125,7 +125,7 @@ func unleet(s string) string {
 func (p Personal) words() map[string]struct{} {
 	words := map[string]struct{}{"carfluence": {}}
 	add := func(s string) {
-		s = squash([]rune(strings.ToLower(normalPassword(s))))
+		s = squash([]rune(strings.ToLower(nfkc(s))))
 		if len([]rune(s)) >= 3 {
 			words[s] = struct{}{}
 		}

@@ -69,14 +69,12 @@ CREATE TABLE credential (
 );
 CREATE INDEX credential_subject ON credential (dealer_group_id, subject_id);
 
+-- A key signs from active_from until the next one's; its state at any time follows from these alone.
 CREATE TABLE signing_key (
     id          TEXT PRIMARY KEY, -- kid: RFC 7638 thumbprint
     sealed      TEXT NOT NULL,    -- base64 of AES-256-GCM(PKCS #8)
-    public_jwk  TEXT NOT NULL,
     created_at  BIGINT NOT NULL,
-    active_from BIGINT NOT NULL,
-    retire_at   BIGINT,           -- since when a successor signs
-    gone_at     BIGINT            -- from when nobody may hold a token of it
+    active_from BIGINT NOT NULL
 );
 
 -- The change log: every change of who may do what ends with authority.n + 1 and a row here.

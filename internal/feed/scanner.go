@@ -56,9 +56,9 @@ func newScanner(src io.Reader, delim byte, crEnds bool) *scanner {
 type outcome uint8
 
 const (
-	whole      outcome = iota
-	needMore           // the record may go on behind these bytes
-	neverCloses        // at the end of the file inside quotes
+	whole       outcome = iota
+	needMore            // the record may go on behind these bytes
+	neverCloses         // at the end of the file inside quotes
 )
 
 // next returns the next record, io.EOF at the end.

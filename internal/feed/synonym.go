@@ -1,20 +1,19 @@
 package feed
 
-import "strings"
+import (
+	"strings"
 
-// Names in the synonym table that are no field of a vehicle.
-const (
-	nameVIN        = "vin"
-	nameDealerCode = "source_dealer_code"
-	nameDealerName = "source_dealer_name"
+	"carfluence/internal/inventory"
 )
 
-// synonym lists the columns that feed one canonical name, best first, as header keys. The first that holds a
-// value in a row wins.
+// synonym lists the columns that feed one field, best first, as header keys. The first that holds a value in
+// a row wins.
 type synonym struct {
-	name    string
+	field   inventory.Field
 	columns string // separated by ", "
 }
+
+const vinColumns = "vin, soughtvehicles vin, vehicle vin number, vin num, vin no, vin number, vehicle vin, vehicle identification number, chassis"
 
 // synonyms is the union of what vAuto, HomeNet and Elead call their columns and of names met in files made
 // by hand.
@@ -22,66 +21,68 @@ type synonym struct {
 // Left out on purpose: wishes of a customer (maxmileage, pricefrom, priceto), vehicle type as a condition (it
 // is a class of vehicle), and lead or shipping statuses.
 var synonyms = []synonym{
-	{nameVIN, "vin, soughtvehicles vin, vehicle vin number, vin num, vin no, vin number, vehicle vin, vehicle identification number, chassis"},
-	{"stock_number", "stock number, stocknumber, stock, stk num, stk, stock no, stockno, stocknum, unit, inventory id, lot"},
-	{nameDealerCode, "dealerid, provider id, dealer id, subscription id, account, rooftop, store code, feed id, dealer code, dealercode"},
-	{nameDealerName, "dealer name, dealername, dealer, dealership, dealership name, store, location"},
-	{"condition", "newused, type, isnew, new used, nu, condition, state of vehicle, inventory type, title, listing type"},
-	{"year", "year, yearfrom, yr, model year, modelyear, vehicle year"},
-	{"make", "make, manufacturer, brand, make name, makename"},
-	{"model", "model, model name, modelname"},
-	{"trim", "trim, trim level, series, badge, variant, sub model, style"},
-	{"series_detail", "series detail, style description, package"},
-	{"model_code", "model code, model number, modelnumber, model no"},
-	{"body_style", "body, body style, vehicle type, body type, bodystyle, bodytype, segment, class"},
-	{"doors", "door count, body door ct, doors, door ct"},
-	{"passengers", "passengercapacity, passenger capacity, passengers"},
-	{"exterior_color", "exterior base color, colour, color, exterior color, ext color, exterior colour, exteriorcolor, exteriorcolordescription, color ext, outside color, paint"},
-	{"exterior_color_generic", "exterior base color, ext color generic, exteriorgenericcolor, base ext color"},
-	{"exterior_color_code", "exterior color code, ext color code"},
-	{"exterior_color_hex", "extcolorhexcode, exteriorcolorhexcode"},
-	{"interior_color", "interior color, interiorcolor, color int, int color, interior colour, interior"},
-	{"interior_color_generic", "int color generic"},
-	{"interior_color_code", "interior color code, int color code"},
-	{"interior_color_hex", "intcolorhexcode"},
-	{"upholstery", "int upholstery, upholstery"},
-	{"transmission", "transmission description, transmission, trans, gearbox"},
-	{"drivetrain", "drivetrain desc, driveline, drivetrain, drivetype, drive type, drive, wheel drive"},
-	{"engine", "engine, engine description, motor"},
-	{"engine_displacement_l", "engine displacement, disp, engine size, enginedisplacement, litres, liters"},
-	{"aspiration", "engine aspiration type, engineaspirationtype"},
-	{"engine_block", "engine block type, engineblocktype"},
-	{"cylinders", "engine cylinder ct, enginecylinders, enginecylindercount, cyl, cylinders"},
-	{"fuel_type", "fuel, fuel type, fueltype"},
-	{"city_mpg", "city mpg, citympg, epacitympg, mpg city"},
-	{"highway_mpg", "highway mpg, highwaympg, epahighwaympg, hw mpg, hwy mpg, mpg highway"},
-	{"mileage", "odometer, mileage, miles, odometer reading, kms, kilometers, kilometres, mileage value, mileagevalue"},
-	{"mileage_unit", "mileage unit, mileageunit"},
-	{"price", "list price, price, price mkt, asking price, retail value, sellingprice, askingprice, selling price, price current, retail price, sale price, final price, dealer price"},
-	{"internet_price", "internet price, internetprice, web price, special price, eprice"},
-	{"sale_price", "sale price, promo price"},
-	{"msrp", "msrp, sticker, list new, sticker price, base msrp"},
-	{"invoice", "invoice, invoice price, invoiceamount"},
-	{"cost", "salescost, cost, unit cost, price cost, dealer cost"},
-	{"book_value", "book value, bookvalue, defaultbookvalue, book, acv"},
-	{"wholesale_price", "wholesale price, price wholesale"},
-	{"misc_price_1", "misc price1, customprice1, other price"},
-	{"misc_price_2", "misc price2, customprice2, dealer discounted"},
-	{"misc_price_3", "misc price3, customprice3"},
-	{"rebates_total", "total rebates, total customer incentives"},
-	{"certified", "certified, dealercertified, cpo, is certified, certified pre owned, certified preowned"},
-	{"certified_program", "certification, certified program"},
-	{"date_in_stock", "inventory date, dateinstock, date in inventory, in stock date, on lot since, date first on lot, entry date, date in stock"},
-	{"description", "description, autowriter description, comments, free text, comment1, dealer comments"},
-	{"options", "categorized options, options, option codes, options codes, equipment, packages, installedoptions"},
-	{"features", "features"},
-	{"photos", "photos, photo url list, imagelist, photo urls, images, image urls, picturerefs, media, image, image url, photo url, image link"},
-	{"photo_count", "photo count, photos"},
-	{"photos_updated_at", "photos last modified date, datelasttouched"},
-	{"vdp_url", "vehicle detail link, url, link, final url, vdp, listing url, website link"},
-	{"video_url", "video url, video link"},
-	{"disposition", "disposition"},
-	{"status", "status, dms status, inventory status"},
+	{inventory.StockNumber, "stock number, stocknumber, stock, stk num, stk, stock no, stockno, stocknum, unit, inventory id, lot"},
+	{inventory.SourceDealerCode, "dealerid, provider id, dealer id, subscription id, account, rooftop, store code, feed id, dealer code, dealercode"},
+	{inventory.SourceDealerName, "dealer name, dealername, dealer, dealership, dealership name, store, location"},
+	{inventory.Year, "year, yearfrom, yr, model year, modelyear, vehicle year"},
+	{inventory.Make, "make, manufacturer, brand, make name, makename"},
+	{inventory.Model, "model, model name, modelname"},
+	{inventory.Trim, "trim, trim level, series, badge, variant, sub model, style"},
+	{inventory.SeriesDetail, "series detail, style description, package"},
+	{inventory.ModelCode, "model code, model number, modelnumber, model no"},
+	{inventory.BodyStyle, "body, body style, vehicle type, body type, bodystyle, bodytype, segment, class"},
+	{inventory.Doors, "door count, body door ct, doors, door ct"},
+	{inventory.Passengers, "passengercapacity, passenger capacity, passengers"},
+	{inventory.ExteriorColor, "colour, color, exterior color, ext color, exterior colour, exteriorcolor, exteriorcolordescription, color ext, outside color, paint, exterior, exterior base color"},
+	{inventory.ExteriorColorGeneric, "exterior base color, ext color generic, exteriorgenericcolor, base ext color"},
+	{inventory.ExteriorColorCode, "exterior color code, ext color code"},
+	{inventory.ExteriorColorHex, "extcolorhexcode, exteriorcolorhexcode"},
+	{inventory.InteriorColor, "interior color, interiorcolor, color int, int color, interior colour, interior"},
+	{inventory.InteriorColorGeneric, "int color generic"},
+	{inventory.InteriorColorCode, "interior color code, int color code"},
+	{inventory.InteriorColorHex, "intcolorhexcode"},
+	{inventory.Upholstery, "int upholstery, upholstery"},
+	{inventory.Drivetrain, "drivetrain desc, driveline, drivetrain, drivetype, drive type, drive, wheel drive"},
+	{inventory.Engine, "engine, engine description, motor"},
+	{inventory.EngineDisplacementL, "engine displacement, disp, engine size, enginedisplacement, litres, liters"},
+	{inventory.Aspiration, "engine aspiration type, engineaspirationtype"},
+	{inventory.EngineBlock, "engine block type, engineblocktype"},
+	{inventory.Cylinders, "engine cylinder ct, enginecylinders, enginecylindercount, cyl, cylinders"},
+	{inventory.FuelType, "fuel, fuel type, fueltype"},
+	{inventory.CityMPG, "city mpg, citympg, epacitympg, mpg city"},
+	{inventory.HighwayMPG, "highway mpg, highwaympg, epahighwaympg, hw mpg, hwy mpg, mpg highway"},
+	{inventory.MileageUnit, "mileage unit, mileageunit"},
+	{inventory.Price, "list price, price, price mkt, asking price, retail value, sellingprice, askingprice, selling price, price current, retail price, sale price, final price, dealer price"},
+	{inventory.InternetPrice, "internet price, internetprice, web price, special price, eprice"},
+	{inventory.SalePrice, "sale price, promo price"},
+	{inventory.MSRP, "msrp, sticker, list new, sticker price, base msrp"},
+	{inventory.Invoice, "invoice, invoice price, invoiceamount"},
+	{inventory.Cost, "salescost, cost, unit cost, price cost, dealer cost"},
+	{inventory.BookValue, "book value, bookvalue, defaultbookvalue, book, acv"},
+	{inventory.WholesalePrice, "wholesale price, price wholesale"},
+	{inventory.OtherPrice, "other price"},
+	{inventory.MiscPrice1, "misc price1, customprice1, dealer discounted"},
+	{inventory.MiscPrice2, "misc price2, customprice2"},
+	{inventory.MiscPrice3, "misc price3, customprice3"},
+	{inventory.RebatesTotal, "total rebates, total customer incentives"},
+	{inventory.Certified, "certified, dealercertified, cpo, is certified, certified pre owned, certified preowned"},
+	{inventory.CertifiedProgram, "certification, certified program"},
+	{inventory.DateInStock, "inventory date, dateinstock, date in inventory, in stock date, on lot since, date first on lot, entry date, date in stock"},
+	{inventory.Description, "description, autowriter description, comments, free text, comment1, dealer comments"},
+	{inventory.Options, "categorized options, options, option codes, options codes, equipment, packages, installedoptions"},
+	{inventory.Features, "features"},
+	{inventory.PhotoCount, "photo count, photos"},
+	{inventory.PhotosUpdatedAt, "photos last modified date, datelasttouched"},
+	{inventory.VDPURL, "vehicle detail link, url, link, final url, vdp, listing url, website link"},
+	{inventory.VideoURL, "video url, video link"},
+	{inventory.Disposition, "disposition"},
+	{inventory.Status, "status, dms status, inventory status"},
+
+	// Last: other fields follow from their texts, unless a column of their own says more.
+	{inventory.Condition, "newused, type, isnew, new used, nu, condition, state of vehicle, inventory type, title, listing type"},
+	{inventory.Transmission, "transmission description, transmission, trans, gearbox"},
+	{inventory.Mileage, "odometer, mileage, miles, odometer reading, kms, kilometers, kilometres, mileage value, mileagevalue"},
+	{inventory.Photos, "photos, photo url list, imagelist, photo urls, images, image urls, picturerefs, media, image, image url, photo url, image link"},
 }
 
 // doubtful columns often hold something else under the same name: a value that does not fit is passed over in

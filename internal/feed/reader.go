@@ -1,0 +1,160 @@
+package feed
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"carfluence/internal/errs"
+)
+
+// Row is one data row of a file.
+type Row struct {
+	Line  int      // physical line it begins on, from 1
+	Cells []string // exactly as many as the header; nil when Fault is set
+	Fault string   // why the row can't be used
+	Notes []string // what was odd though it is used
+}
+
+// Reader reads the rows of a delimited file: format and header first, then row by row. Memory does not grow
+// with the file.
+type Reader struct {
+	Header []string // as written; of the known layout when the file has none
+	Notes  []string // what was odd about the file as a whole
+
+	format  Format
+	decoder *decoder
+	scan    *scanner
+	sample  [][]string // cells of the first data rows
+	pending *record    // record 1 of a file without header
+}
+
+// NewReader finds out how a file is written. Its name is asked only for the extension. A file that is empty,
+// no text, or has neither a header nor a known layout is refused.
+func NewReader(r io.Reader, name string) (*Reader, error) {
+	d, err := newDecoder(r)
+	if err != nil {
+		return nil, err
+	}
+	text := bufio.NewReaderSize(d, sniffBytes)
+	head, err := text.Peek(sniffBytes)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read file: %w", err)
+	}
+	if len(bytes.TrimSpace(head)) == 0 {
+		return nil, errs.Invalid("file_empty", "The file is empty.")
+	}
+	found, err := sniff(head, len(head) < sniffBytes, name)
+	if err != nil {
+		return nil, err
+	}
+	rd := &Reader{decoder: d, scan: newScanner(text, found.delim, found.crEnds)}
+	rd.format = Format{Delimiter: found.delim}
+	return rd, rd.start(found)
+}
+
+// start reads the header, or finds the layout of a file without one.
+func (rd *Reader) start(found sniffed) error {
+	first, err := rd.record()
+	if errors.Is(err, io.EOF) {
+		return errs.Invalid("file_empty", "The file is empty.")
+	}
+	if err != nil {
+		return err
+	}
+	if first.fault != "" {
+		return errs.Invalid("header_unreadable", fmt.Sprintf("The header can't be read: %s.", first.fault))
+	}
+	rows := found.records[min(1, len(found.records)):]
+	if hasVIN(first.cells) {
+		l, ok := layoutOf(len(first.cells), func(i int) bool { return checkedVIN(first.cells[i]) })
+		if !ok {
+			return errs.Invalid("header_missing", fmt.Sprintf("The file has no header, and its %d columns with the VIN in column %d match no known layout.",
+				len(first.cells), vinColumn(first.cells)+1))
+		}
+		rd.Header, rd.format.Layout, rd.pending = l.header, l.name, &first
+		rows = found.records
+	} else {
+		rd.Header, rd.format.Header = first.cells, true
+	}
+	rd.scan.width = len(rd.Header)
+	for _, rec := range rows {
+		if rec.fault == "" {
+			rd.sample = append(rd.sample, rec.cells)
+		}
+	}
+	return nil
+}
+
+// record is the next record that holds anything.
+func (rd *Reader) record() (record, error) {
+	for {
+		rec, err := rd.scan.next()
+		if err != nil || !rec.blank() {
+			return rec, err
+		}
+	}
+}
+
+// Next returns the next row, io.EOF at the end. A row that can't be used is returned with its fault; only a
+// failure to read the file is an error.
+func (rd *Reader) Next() (Row, error) {
+	rec, err := rd.take()
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{Line: rec.line, Cells: rec.cells, Fault: rec.fault}
+	if row.Fault == "" {
+		rd.fit(&row)
+	}
+	if rec.unclosed && row.Fault == "" {
+		row.Notes = append(row.Notes, "a quotation mark never closes; it was read as a plain character")
+	}
+	return row, nil
+}
+
+func (rd *Reader) take() (record, error) {
+	if rec := rd.pending; rec != nil {
+		rd.pending = nil
+		return *rec, nil
+	}
+	return rd.record()
+}
+
+// fit gives a row as many cells as the header has.
+func (rd *Reader) fit(row *Row) {
+	n, width := len(row.Cells), len(rd.Header)
+	switch {
+	case n < width:
+		row.Notes = append(row.Notes, fmt.Sprintf("the row has %d cells instead of %d; the missing ones count as empty", n, width))
+		row.Cells = append(row.Cells, make([]string, width-n)...)
+	case n > width && strings.TrimSpace(strings.Join(row.Cells[width:], "")) == "":
+		row.Cells = row.Cells[:width]
+	case n > width:
+		row.Cells, row.Fault = nil, fmt.Sprintf("the row has %d cells, the header %d", n, width)
+	}
+}
+
+// Format is how the file is written; its charset is final once Next has returned io.EOF.
+func (rd *Reader) Format() Format {
+	f := rd.format
+	f.Charset = rd.decoder.Charset()
+	return f
+}
+
+// Sample returns the cells of the first data rows.
+func (rd *Reader) Sample() [][]string { return rd.sample }
+
+func hasVIN(cells []string) bool { return vinColumn(cells) >= 0 }
+
+func vinColumn(cells []string) int {
+	for i, c := range cells {
+		if checkedVIN(c) {
+			return i
+		}
+	}
+	return -1
+}

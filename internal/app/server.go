@@ -111,13 +111,18 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	s.API = rest.New(rest.Config{
 		Version: version, PublicURL: c.PublicURL, TrustedProxies: c.proxies, Gate: guard.Gate(), Observe: s.observer.observe, Log: s.log,
 	})
-	s.routes()
+	origins, err := auth.NewOrigins(c.PublicURL)
+	if err != nil {
+		return fmt.Errorf("--public-url: %w", err)
+	}
+	s.routes(origins)
 	return nil
 }
 
 // routes lists everything the server answers to.
-func (s *Server) routes() {
-	s.sessions.Register(s.API)
+func (s *Server) routes(origins auth.Origins) {
+	s.sessions.Register(s.API, origins)
+	s.Groups.Register(s.API)
 	s.signingKeys.Register(s.API)
 	s.People.Register(s.API)
 	s.Keys.Register(s.API)

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"fmt"
+
+	"carfluence/internal/app"
+)
+
+type serveCommand struct {
+	app.Config `embed:""`
+	Demo       bool `help:"On an empty data folder: make a dealer group with three dealerships and a few hundred sample vehicles, and print commands to try."`
+}
+
+// Help explains what the first start does.
+func (serveCommand) Help() string {
+	return `On an empty data folder this makes the databases, the secret, the signing key, one dealer group and its first
+administrator. A generated password is printed once on standard output and never logged. Logs are JSON lines on standard
+error. When connections are accepted, one line with the address is printed: "carfluence listening on http://…" (port 0
+picks a free one). SIGINT and SIGTERM end it in order: requests under way are answered first.`
+}
+
+// Run serves until it is told to stop.
+func (cmd *serveCommand) Run(c *console) error {
+	if err := cmd.Config.Validate(); err != nil {
+		return usageError{err}
+	}
+	stores, err := openStores(c, cmd.Store)
+	if err != nil {
+		return err
+	}
+	defer stores.Close()
+	s, err := app.NewServer(c, cmd.Config, stores, buildVersion(), logger(c.err, cmd.LogLevel))
+	if err != nil {
+		return err
+	}
+	group := cmd.GroupName
+	if cmd.Demo {
+		group = app.DemoGroup
+	}
+	first, err := s.Bootstrap(c, group)
+	if err != nil {
+		return err
+	}
+	var demo *app.Demo
+	if cmd.Demo && first != nil {
+		if demo, err = s.LoadDemo(c, first); err != nil {
+			return err
+		}
+	}
+	l, err := s.Listen(c)
+	if err != nil {
+		return err
+	}
+	return s.Run(c, l, func() {
+		c.welcome(first, cmd)
+		c.demoLines(s.URL(l), first, demo)
+		if cmd.Demo && first == nil {
+			c.hint("--demo: %s holds data already; it is served as it is.\n", cmd.Data)
+		}
+		c.printf("carfluence listening on %s\n", s.URL(l))
+	})
+}
+
+func (c *console) welcome(first *app.FirstStart, cmd *serveCommand) {
+	if first == nil {
+		return
+	}
+	c.printf("Made dealer group %q with administrator %s in %s.\n", first.Group.Name, first.Admin.Email, cmd.Data)
+	if first.Password != "" {
+		c.printf("Password (shown once): %s\n", first.Password)
+	}
+	c.printf("Keep %s/secret safe: without it no key or session works, and a backup leaves it out.\n\n", cmd.Data)
+}
+
+// demoLines prints commands that work as they stand.
+func (c *console) demoLines(url string, first *app.FirstStart, demo *app.Demo) {
+	if demo == nil {
+		return
+	}
+	password := first.Password
+	if password == "" {
+		password = "$CARFLUENCE_ADMIN_PASSWORD"
+	}
+	c.printf("Loaded %d sample vehicles of %d dealerships. Try:\n\n", demo.Vehicles, demo.Dealerships)
+	c.printf("# read with the demo's API key\ncurl -s -H 'X-API-Key: %s' '%s/api/v1/inventory?limit=2'\n\n", demo.Key, url)
+	c.printf("# log in\nTOKEN=$(curl -s %s/api/v1/auth/login -H 'Content-Type: application/json' \\\n  -d %s | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n\n",
+		url, quoteBody(first.Admin.Email, password))
+	c.printf("# make an API key of your own\ncurl -s %s/api/v1/api-keys -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  -d '{\"name\":\"My first key\",\"scopes\":[\"inventory:read\",\"dealers:read\"],\"rateLimitPerHour\":1000}'\n\n", url)
+	c.printf("# the reference of every call\n%s/docs\n\n", url)
+}
+
+// quoteBody is a login body for a shell; a password that came from the environment stays there.
+func quoteBody(email, password string) string {
+	if password == "$CARFLUENCE_ADMIN_PASSWORD" {
+		return fmt.Sprintf(`"{\"email\":\"%s\",\"password\":\"%s\"}"`, email, password)
+	}
+	return fmt.Sprintf(`'{"email":"%s","password":"%s"}'`, email, password)
+}

@@ -9,16 +9,25 @@ import (
 
 type meOutput struct {
 	Body struct {
-		User        *loginUser `json:"user" nullable:"true" doc:"null when a key calls."`
-		APIKey      *meKey     `json:"apiKey" nullable:"true" doc:"null when a person calls."`
-		DealerGroup meGroup    `json:"dealerGroup"`
-		Scopes      []string   `json:"scopes" doc:"What the caller may do."`
-		Roles       []string   `json:"roles" doc:"Empty for keys."`
-		SessionID   *string    `json:"sessionId" nullable:"true"`
+		User        *meUser  `json:"user" doc:"null when a key calls."`
+		APIKey      *meKey   `json:"apiKey" doc:"null when a person calls."`
+		DealerGroup meGroup  `json:"dealerGroup"`
+		Scopes      []string `json:"scopes" doc:"What the caller may do."`
+		Roles       []string `json:"roles" doc:"Empty for keys."`
+		SessionID   *string  `json:"sessionId" nullable:"true"`
 	}
 }
 
+type meUser struct {
+	_     struct{} `nullable:"true"`
+	ID    string   `json:"id"`
+	Email string   `json:"email"`
+	Name  string   `json:"name"`
+	Role  Role     `json:"role" enum:"admin,manager,viewer"`
+}
+
 type meKey struct {
+	_                struct{} `nullable:"true"`
 	ID               string   `json:"id"`
 	Name             string   `json:"name"`
 	Scopes           []string `json:"scopes"`
@@ -35,10 +44,10 @@ func meOf(p Principal, g Group) *meOutput {
 	b := &out.Body
 	b.DealerGroup, b.Scopes, b.Roles = meGroup{g.ID, g.Name}, p.Scopes.Names(), []string{}
 	if p.Kind == KeyKind {
-		b.APIKey = &meKey{p.ID, p.Name, p.Scopes.Names(), p.RateLimit}
+		b.APIKey = &meKey{ID: p.ID, Name: p.Name, Scopes: p.Scopes.Names(), RateLimitPerHour: p.RateLimit}
 		return out
 	}
-	b.User = &loginUser{p.ID, p.Email, p.Name, p.Role}
+	b.User = &meUser{ID: p.ID, Email: p.Email, Name: p.Name, Role: p.Role}
 	b.Roles, b.SessionID = []string{string(p.Role)}, &p.SessionID
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 )
 
@@ -66,12 +67,37 @@ type listUsersOutput struct {
 type patchUserInput struct {
 	ID   string `path:"id" doc:"Id of the user."`
 	Body struct {
-		Email    *string `json:"email,omitempty" minLength:"3" maxLength:"254"`
-		Name     *string `json:"name,omitempty" minLength:"1" maxLength:"100"`
-		Role     *Role   `json:"role,omitempty" enum:"admin,manager,viewer"`
-		Status   *Status `json:"status,omitempty" enum:"active,disabled"`
-		Password *string `json:"password,omitempty" maxLength:"1000" doc:"A new password; ends the user's sessions."`
+		Email    rest.Optional[string] `json:"email,omitempty" minLength:"3" maxLength:"254"`
+		Name     rest.Optional[string] `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Role     rest.Optional[Role]   `json:"role,omitempty" enum:"admin,manager,viewer"`
+		Status   rest.Optional[Status] `json:"status,omitempty" enum:"active,disabled"`
+		Password rest.Optional[string] `json:"password,omitempty" maxLength:"1000" doc:"A new password; ends the user's sessions."`
 	}
+}
+
+// change reads the PATCH; no member of a user can be removed by null.
+func (in *patchUserInput) change() (PersonChange, error) {
+	var faults []errs.Fault
+	b := &in.Body
+	c := PersonChange{
+		Email: member(b.Email, "#/email", &faults), Name: member(b.Name, "#/name", &faults), Role: member(b.Role, "#/role", &faults),
+		Status: member(b.Status, "#/status", &faults), Password: member(b.Password, "#/password", &faults),
+	}
+	if len(faults) > 0 {
+		return c, errs.Invalid("invalid", "The user can't be changed as asked; errors lists every fault.", faults...)
+	}
+	return c, nil
+}
+
+func member[T any](o rest.Optional[T], pointer string, faults *[]errs.Fault) *T {
+	switch {
+	case !o.Set:
+		return nil
+	case o.Null:
+		*faults = append(*faults, errs.At(pointer, "can't be null"))
+		return nil
+	}
+	return &o.Value
 }
 
 // Register adds the routes of people.
@@ -111,7 +137,11 @@ func (ps *People) Register(api *rest.API) {
 		ID: "update-user", Method: http.MethodPatch, Path: "/users/{id}", Summary: "Change a person", Tag: tag, Security: admin, Errors: []int{409},
 		Description: "In force on every replica when this has answered. A new password or `disabled` ends the person's sessions. The last active admin stays one (409 `last_admin`).",
 	}, func(ctx context.Context, p Principal, in *patchUserInput) (*userOutput, error) {
-		changed, err := ps.Update(ctx, p.Group, p.Actor(), in.ID, PersonChange(in.Body))
+		c, err := in.change()
+		if err != nil {
+			return nil, err
+		}
+		changed, err := ps.Update(ctx, p.Group, p.Actor(), in.ID, c)
 		return userOutputOf(changed), err
 	})
 	Handle(api, rest.Operation{

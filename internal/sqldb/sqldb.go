@@ -151,7 +151,8 @@ func (db *DB) txStmt(ctx context.Context, query string) (*sql.Stmt, error) {
 		return stmt, nil
 	}
 	if stmt, ok := db.pool.writeStmts.byText.Load(query); ok {
-		return db.tx.StmtContext(ctx, stmt.(*sql.Stmt)), nil
+		db.txStmts[query] = db.tx.StmtContext(ctx, stmt.(*sql.Stmt))
+		return db.txStmts[query], nil
 	}
 	stmt, err := db.tx.PrepareContext(ctx, query)
 	if err != nil {

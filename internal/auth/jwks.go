@@ -140,13 +140,18 @@ func (s *KeySet) Gone(now time.Time) []*SigningKey {
 	return slices.DeleteFunc(slices.Clone(s.keys), func(k *SigningKey) bool { return s.State(k.ID, now) != KeyGone })
 }
 
-// NextDue says whether a successor must be made now, and from when it is to sign. Without any key one is
-// due at once; nobody can hold an older one's tokens.
+// NextDue says whether a successor must be made now, and from when it is to sign. There is one successor at
+// a time, so a period shorter than Publish is as good as Publish. Without any key one is due at once; nobody
+// can hold an older one's tokens.
 func (s *KeySet) NextDue(now time.Time) (activeFrom time.Time, due bool) {
 	if len(s.keys) == 0 {
 		return now, true
 	}
-	end := s.keys[len(s.keys)-1].ActiveFrom.Add(s.rotation.Period)
+	last := s.keys[len(s.keys)-1].ActiveFrom
+	end := last.Add(s.rotation.Period)
+	if last.After(now) {
+		return time.Time{}, false
+	}
 	if published := now.Add(s.rotation.Publish); !published.Before(end) {
 		return published, true
 	}

@@ -114,8 +114,8 @@ func TestRotationNeverRefusesGoodTokens(t *testing.T) {
 		ttl := time.Duration(rapid.IntRange(1, int(MaxTokenTTL/time.Second)).Draw(t, "ttl")) * time.Second
 		period := time.Duration(rapid.IntRange(1, 90*24*60).Draw(t, "period")) * time.Minute
 		lag := time.Duration(rapid.IntRange(0, int(JWKSMaxAge/time.Second)).Draw(t, "lag")) * time.Second
-		step := max(period/20, time.Second)
 		r := NewRotation(period, ttl)
+		step := max(period, r.Publish) / 20
 		type version struct {
 			at   time.Time
 			keys *KeySet

@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,6 +19,8 @@ import (
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
+
+var testCleaner = inventory.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 
 // Each file of testdata and what is read from it: format, header notes, and row by row the change, the notes,
 // the fault.
@@ -75,7 +79,7 @@ func describe(t *testing.T, path string) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		change, notes, fault := m.Map(row)
+		change, notes, fault := m.Map(testCleaner, row)
 		describeRow(&b, row.Line, change, notes, fault)
 	}
 	fmt.Fprintf(&b, "format: %+v\n", rd.Format())
@@ -88,15 +92,18 @@ func describeRow(b *bytes.Buffer, line int, c inventory.Change, notes []Problem,
 		fmt.Fprintf(b, "  refused: %s %q: %s\n", fault.Column, fault.Value, fault.Reason)
 		return
 	}
-	var emptied []string
-	for f := range inventory.Fields() {
+	var emptied, values []string
+	for f := range inventory.NumFields {
 		switch {
 		case c.Present.Has(f) && c.Values[f] == "":
 			emptied = append(emptied, f.String())
 		case c.Present.Has(f):
-			fmt.Fprintf(b, "  %s = %s\n", f, c.Values[f])
+			values = append(values, fmt.Sprintf("  %s = %s\n", f, c.Values[f]))
 		}
 	}
+	slices.Sort(emptied) // the order of fields is inventory's business
+	slices.Sort(values)
+	b.WriteString(strings.Join(values, ""))
 	fmt.Fprintf(b, "  empty: %s\n", strings.Join(emptied, " "))
 	for _, n := range notes {
 		fmt.Fprintf(b, "  note: %s %q: %s\n", n.Column, n.Value, n.Reason)

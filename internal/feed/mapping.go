@@ -41,6 +41,7 @@ type column struct {
 	name     string
 	key      string
 	doubtful bool
+	pipes    bool // lists in it are separated by |
 }
 
 // NewMapping maps a header by the synonym table. sample holds the cells of some rows: without a VIN column by
@@ -63,6 +64,9 @@ func NewMapping(header []string, sample [][]string) (*Mapping, error) {
 			continue
 		}
 		if found := pick(columns, s.keys(), used); len(found) > 0 {
+			if s.field == inventory.Options || s.field == inventory.Features {
+				lookForPipes(found, sample)
+			}
 			m.targets = append(m.targets, target{s.field, found})
 		}
 	}
@@ -132,6 +136,16 @@ func (m *Mapping) vinBySample(header []string, sample [][]string) []column {
 	return found
 }
 
+// lookForPipes settles for a whole column how its lists are separated: `Remote keyless entry, power` is one
+// option where other rows use |.
+func lookForPipes(columns []column, sample [][]string) {
+	for i, c := range columns {
+		columns[i].pipes = slices.ContainsFunc(sample, func(cells []string) bool {
+			return c.index < len(cells) && strings.Contains(cells[c.index], "|")
+		})
+	}
+}
+
 func checkedVIN(cell string) bool {
 	status, err := vin.Check(vin.Normalise(cell))
 	return err == nil && status == vin.Valid
@@ -142,16 +156,16 @@ func (m *Mapping) Has(f inventory.Field) bool {
 	return slices.ContainsFunc(m.targets, func(t target) bool { return t.field == f })
 }
 
-// Map makes of a row what it says about a vehicle. fault is why the row can't be used, nil when it can; notes
+// Map makes of a row what it says about a vehicle, its values cleaned by c. fault is why the row can't be used, nil when it can; notes
 // are what was odd.
-func (m *Mapping) Map(row Row) (change inventory.Change, notes []Problem, fault *Problem) {
+func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, notes []Problem, fault *Problem) {
 	for _, note := range row.Notes {
 		notes = append(notes, Problem{Line: row.Line, Reason: note})
 	}
 	if row.Fault != "" {
 		return change, notes, &Problem{Line: row.Line, Reason: row.Fault}
 	}
-	r := reading{line: row.Line, cells: row.Cells, notes: notes}
+	r := reading{clean: c, line: row.Line, cells: row.Cells, notes: notes}
 	r.change.Line = row.Line
 	if fault := r.readVIN(m.vins); fault != nil {
 		return r.change, r.notes, fault
@@ -165,6 +179,7 @@ func (m *Mapping) Map(row Row) (change inventory.Change, notes []Problem, fault 
 
 // reading is one row being mapped.
 type reading struct {
+	clean  inventory.Cleaner
 	line   int
 	cells  []string
 	change inventory.Change
@@ -204,8 +219,8 @@ func (r *reading) read(t *target) {
 		if raw == "" {
 			continue
 		}
-		if c.key == "price mkt" { // `$23,995 / 98%`
-			raw, _, _ = strings.Cut(raw, "/")
+		if c.pipes {
+			raw += "|"
 		}
 		if c.key == "vehicle type" && strings.Contains(raw, "_") { // car_truck: a class, no body
 			passedOver = true
@@ -218,7 +233,7 @@ func (r *reading) read(t *target) {
 			}
 			return
 		}
-		warning := r.change.Read(t.field, raw)
+		warning := r.clean.Set(&r.change, t.field, raw)
 		misfit := r.change.Values[t.field] == ""
 		if warning != "" && lost == nil {
 			p := r.problem(c, raw, warning)
@@ -236,14 +251,14 @@ func (r *reading) read(t *target) {
 		r.notes = append(r.notes, *lost)
 	}
 	if !passedOver || lost != nil {
-		_ = r.change.Read(t.field, "") // null; false for the certified flag
+		_ = r.clean.Set(&r.change, t.field, "") // null; not certified
 	}
 }
 
 // readIfFits takes a value from a column whose name promises little.
 func (r *reading) readIfFits(f inventory.Field, raw string) bool {
 	before := r.change
-	if warning := r.change.Read(f, raw); warning != "" || r.change.Values[f] == "" {
+	if warning := r.clean.Set(&r.change, f, raw); warning != "" || r.change.Values[f] == "" {
 		r.change = before
 		return false
 	}
@@ -272,7 +287,7 @@ func (r *reading) readPhotos(columns []column) {
 			urls = append(urls, raw)
 		}
 	}
-	if warning := r.change.Read(inventory.Photos, strings.Join(urls, "|")); warning != "" {
+	if warning := r.clean.Set(&r.change, inventory.Photos, strings.Join(urls, "|")); warning != "" {
 		r.notes = append(r.notes, r.problem(columns[0], strings.Join(urls, "|"), warning))
 	}
 }

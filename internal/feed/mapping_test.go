@@ -22,12 +22,12 @@ func mapOne(t *testing.T, pairs ...string) (map[string]string, []Problem) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change, notes, fault := m.Map(Row{Line: 2, Cells: cells})
+	change, notes, fault := m.Map(testCleaner, Row{Line: 2, Cells: cells})
 	if fault != nil {
 		t.Fatal(fault)
 	}
 	got := map[string]string{}
-	for f := range inventory.Fields() {
+	for f := range inventory.NumFields {
 		if change.Present.Has(f) {
 			got[f.String()] = change.Values[f]
 		}
@@ -135,7 +135,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatalf("line %d after %d, %d cells", row.Line, last, len(row.Cells))
 			}
 			last = row.Line
-			if change, _, fault := m.Map(row); fault == nil && len(change.VIN) != 17 {
+			if change, _, fault := m.Map(testCleaner, row); fault == nil && len(change.VIN) != 17 {
 				t.Fatalf("VIN %q", change.VIN)
 			}
 		}

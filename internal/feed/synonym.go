@@ -44,7 +44,7 @@ var synonyms = []synonym{
 	{inventory.Upholstery, "int upholstery, upholstery"},
 	{inventory.Drivetrain, "drivetrain desc, driveline, drivetrain, drivetype, drive type, drive, wheel drive"},
 	{inventory.Engine, "engine, engine description, motor"},
-	{inventory.EngineDisplacementL, "engine displacement, disp, engine size, enginedisplacement, litres, liters"},
+	{inventory.EngineDisplacement, "engine displacement, disp, engine size, enginedisplacement, litres, liters"},
 	{inventory.Aspiration, "engine aspiration type, engineaspirationtype"},
 	{inventory.EngineBlock, "engine block type, engineblocktype"},
 	{inventory.Cylinders, "engine cylinder ct, enginecylinders, enginecylindercount, cyl, cylinders"},

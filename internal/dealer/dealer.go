@@ -262,6 +262,11 @@ func (d *Dealers) Only(ctx context.Context, t *sqldb.Tenant) (string, error) {
 	return list[0].ID, nil
 }
 
+// TimeZones are the IANA names of the zones of a group's dealerships, by id.
+func (d *Dealers) TimeZones(ctx context.Context, t *sqldb.Tenant) (map[string]string, error) {
+	return selectTimeZones(ctx, t)
+}
+
 // changed ends every write: the audit row, and word to the inventory.
 func (d *Dealers) changed(ctx context.Context, t *sqldb.Tenant, by audit.Actor, event string, now Dealer) error {
 	err := audit.Record(ctx, t.DB(), t.Group(), d.Now(), audit.Event{

@@ -62,6 +62,21 @@ func selectDealer(ctx context.Context, t *sqldb.Tenant, id string) (Dealer, erro
 	return d, addAliases(rows, err, func(string) *Dealer { return &d })
 }
 
+func selectTimeZones(ctx context.Context, t *sqldb.Tenant) (map[string]string, error) {
+	zones := map[string]string{}
+	rows, err := t.Query(ctx, `SELECT id, time_zone FROM dealership WHERE dealer_group_id = $1`)
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (id string, err error) {
+		var zone string
+		err = r.Scan(&id, &zone)
+		zones[id] = zone
+		return id, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read time zones: %w", err)
+	}
+	return zones, nil
+}
+
 func addAliases(rows *sqldb.Rows, err error, of func(dealershipID string) *Dealer) error {
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (Alias, error) {
 		var a Alias

@@ -94,8 +94,11 @@ func (s *Sessions) Login(ctx context.Context, email, password string, from Clien
 	}
 	if ok && acct.Status == StatusActive {
 		l, err := s.begin(ctx, a, acct, password, stale, from)
+		if err == nil {
+			return l, nil
+		}
 		if !errors.Is(err, errLogin) {
-			return l, err
+			return Login{}, s.unjudged(ctx, a, err)
 		}
 	}
 	if err := s.recordFailure(ctx, a, acct, email, ok); err != nil {
@@ -113,7 +116,7 @@ func (s *Sessions) reserve(ctx context.Context, acct account, email string, from
 	return s.throttle.Reserve(ctx, email, source, known)
 }
 
-// verify costs the same without an account. An attempt whose password was not looked at is given back.
+// verify costs the same without an account.
 func (s *Sessions) verify(ctx context.Context, a *Attempt, hash, password string) (ok, stale bool, err error) {
 	if hash == "" {
 		err = s.passwords.VerifyNobody(ctx, password)
@@ -121,11 +124,15 @@ func (s *Sessions) verify(ctx context.Context, a *Attempt, hash, password string
 		ok, stale, err = s.passwords.Verify(ctx, hash, password)
 	}
 	if err != nil {
-		err = errors.Join(err, s.authority.db.Transact(context.WithoutCancel(ctx), func(tx *sqldb.DB) error {
-			return a.GiveBack(context.WithoutCancel(ctx), tx)
-		}))
+		return false, false, s.unjudged(ctx, a, err)
 	}
-	return ok, stale, err
+	return ok, stale, nil
+}
+
+// unjudged gives an attempt back that failed for other reasons than its password, and returns the reason.
+func (s *Sessions) unjudged(ctx context.Context, a *Attempt, reason error) error {
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(reason, s.authority.db.Transact(ctx, func(tx *sqldb.DB) error { return a.GiveBack(ctx, tx) }))
 }
 
 // begin stores the session, unless the account changed while its password was verified.
@@ -338,7 +345,10 @@ func (s *Sessions) ChangePassword(ctx context.Context, p Principal, current, nex
 	}
 	faults = append(faults, s.blocklist.Check("#/newPassword", next, Personal{acct.Email, acct.Name, group.Name})...)
 	if ok && len(faults) == 0 {
-		return s.replacePassword(ctx, a, p, acct, next)
+		if err := s.replacePassword(ctx, a, p, acct, next); err != nil {
+			return s.unjudged(ctx, a, err)
+		}
+		return nil
 	}
 	if err := s.recordRefusedChange(ctx, a, p, ok); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 )
 
@@ -69,10 +70,24 @@ type listKeysOutput struct {
 type patchKeyInput struct {
 	ID   string `path:"id" doc:"Id of the key."`
 	Body struct {
-		Name             *string   `json:"name,omitempty" minLength:"1" maxLength:"100"`
-		Scopes           *[]string `json:"scopes,omitempty" minItems:"1" maxItems:"50"`
-		RateLimitPerHour *int64    `json:"rateLimitPerHour,omitempty" minimum:"1" maximum:"1000000"`
+		Name             rest.Optional[string]   `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Scopes           rest.Optional[[]string] `json:"scopes,omitempty" minItems:"1" maxItems:"50"`
+		RateLimitPerHour rest.Optional[int64]    `json:"rateLimitPerHour,omitempty" minimum:"1" maximum:"1000000"`
 	}
+}
+
+// change reads the PATCH; no member of a key can be removed by null.
+func (in *patchKeyInput) change() (KeyChange, error) {
+	var faults []errs.Fault
+	b := &in.Body
+	c := KeyChange{
+		Name: member(b.Name, "#/name", &faults), Scopes: member(b.Scopes, "#/scopes", &faults),
+		RateLimitPerHour: member(b.RateLimitPerHour, "#/rateLimitPerHour", &faults),
+	}
+	if len(faults) > 0 {
+		return c, errs.Invalid("invalid", "The key can't be changed as asked; errors lists every fault.", faults...)
+	}
+	return c, nil
 }
 
 // Register adds the routes of API keys.
@@ -116,7 +131,11 @@ func (ks *Keys) Register(api *rest.API) {
 		ID: "update-api-key", Method: http.MethodPatch, Path: "/api-keys/{id}", Summary: "Change an API key", Tag: tag, Security: admin,
 		Description: "In force on every replica when this has answered. The window's count goes on.",
 	}, func(ctx context.Context, p Principal, in *patchKeyInput) (*keyOutput, error) {
-		k, err := ks.Update(ctx, p.Group, p.Actor(), p.Scopes, in.ID, KeyChange(in.Body))
+		c, err := in.change()
+		if err != nil {
+			return nil, err
+		}
+		k, err := ks.Update(ctx, p.Group, p.Actor(), p.Scopes, in.ID, c)
 		return keyOutputOf(k), err
 	})
 	Handle(api, rest.Operation{

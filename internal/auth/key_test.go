@@ -258,6 +258,24 @@ func TestAChangeIsInForceWhenItHasAnswered(t *testing.T) {
 	}
 }
 
+func TestAPatchIsCheckedLikeACreation(t *testing.T) {
+	h := newHouse(t)
+	k, _ := h.keyOf(h.group.ID, 100, "inventory:read")
+	for body, pointer := range map[string]string{
+		`{"name":null}`: "#/name", `{"scopes":null}`: "#/scopes", `{"rateLimitPerHour":null}`: "#/rateLimitPerHour", `{"scopes":[]}`: "#/scopes",
+		`{"scopes":["x"]}`: "#/scopes/0", `{"rateLimitPerHour":0}`: "#/rateLimitPerHour", `{"name":" "}`: "#/name", `{"id":"x"}`: "#/id",
+	} {
+		got := h.do("PATCH", "/api/v1/api-keys/"+k.ID, body, "X-API-Key: "+h.admin)
+		if got.StatusCode != 422 || !strings.Contains(got.body, `"pointer":"`+pointer+`"`) {
+			t.Errorf("%s: %d %s", body, got.StatusCode, got.body)
+		}
+	}
+	got := h.do("PATCH", "/api/v1/api-keys/"+k.ID, `{}`, "X-API-Key: "+h.admin)
+	if got.StatusCode != 200 || !strings.Contains(got.body, `"name":"test"`) {
+		t.Errorf("an empty change: %d %s", got.StatusCode, got.body)
+	}
+}
+
 func TestAnotherGroupsKeyIsNotThere(t *testing.T) {
 	h := newHouse(t)
 	other, err := NewGroups(h.db, time.Now).Add(t.Context(), audit.System("test"), "Other Group")

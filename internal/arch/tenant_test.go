@@ -1,0 +1,92 @@
+package arch
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// unbound are the tables read before the dealer group is known; every other statement names its group.
+var unbound = map[string]string{
+	"dealer_group":   "the groups themselves",
+	"person":         "login finds people by address",
+	"membership":     "login finds the group by person",
+	"credential":     "a digest says which group, kind and id",
+	"signing_key":    "belongs to the installation",
+	"authority":      "one number for all replicas",
+	"change":         "read by every replica",
+	"replica":        "read by every replica",
+	"login_throttle": "counts addresses that may belong to nobody",
+}
+
+var (
+	statement = regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`)
+	tables    = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)`)
+)
+
+// TestEveryStatementNamesItsDealerGroup reads the SQL in all *_sql.go files.
+func TestEveryStatementNamesItsDealerGroup(t *testing.T) {
+	files, err := filepath.Glob("../*/*_sql.go")
+	if err != nil || len(files) < 5 {
+		t.Fatal(files, err)
+	}
+	checked := 0
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			text, _ := strconv.Unquote(lit.Value)
+			if !statement.MatchString(text) {
+				return true
+			}
+			checked++
+			if table, ok := leaksTenant(text); ok {
+				t.Errorf("%s: a statement on %s does not name dealer_group_id:\n%s", file, table, text)
+			}
+			return true
+		})
+	}
+	if checked < 40 {
+		t.Fatalf("only %d statements found", checked)
+	}
+}
+
+// leaksTenant names a tenant's table a statement uses without its group.
+func leaksTenant(text string) (table string, leaks bool) {
+	if strings.Contains(text, "dealer_group_id") {
+		return "", false
+	}
+	for _, m := range tables.FindAllStringSubmatch(text, -1) {
+		name := strings.ToLower(m[1])
+		if _, free := unbound[name]; !free && name != "set" && name != "json_each" {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func TestLeaksAreCaught(t *testing.T) {
+	for text, want := range map[string]bool{
+		`SELECT * FROM vehicle WHERE vin = $1`:                          true,
+		`DELETE FROM api_key`:                                           true,
+		`UPDATE session SET ended_at = $1`:                              true,
+		`SELECT 1 FROM person JOIN session ON true`:                     true,
+		`SELECT * FROM vehicle WHERE dealer_group_id = $1 AND vin = $2`: false,
+		`UPDATE authority SET n = n + 1`:                                false,
+	} {
+		if _, got := leaksTenant(text); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

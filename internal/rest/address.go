@@ -18,6 +18,7 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 		return host
 	}
 	addr, err := netip.ParseAddr(host)
+	addr = addr.WithZone("")
 	if err != nil || !within(addr, trusted) {
 		return host
 	}

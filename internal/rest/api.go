@@ -85,6 +85,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.IP = clientAddress(r, a.TrustedProxies)
 	x.RequestID = requestID(r.Header.Get("X-Request-Id"))
 	w.Header()["X-Request-Id"] = []string{x.RequestID}
+	if r.ContentLength != 0 { // the HTTP server awaits even a body nobody asks for before it answers
+		_ = huma.SetReadDeadline(w, x.started.Add(BodyReadTimeout))
+	}
 	defer a.Observe(x)
 	defer x.finish(a.Log)
 	if err := a.admit(x); err != nil {
@@ -95,14 +98,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) admit(x *Exchange) error {
+	if x.api {
+		if err := a.Gate.Admit(x); err != nil {
+			return err
+		}
+	}
 	if headerBytes(x.r) > MaxHeaderBytes {
 		return errs.New(kindHeaders, "header_too_large", "The request's header is larger than 64 KiB.")
 	}
 	if !x.api {
 		return nil
-	}
-	if err := a.Gate.Admit(x); err != nil {
-		return err
 	}
 	return checkURL(x.r.URL)
 }
@@ -134,67 +139,3 @@ var configureHuma = sync.OnceFunc(func() {
 		return problemOf(err)
 	}
 })
-
-// humaError says in our words what the library found.
-func humaError(status int, msg string, faults []error) error {
-	switch {
-	case status == http.StatusRequestEntityTooLarge:
-		return errs.New(errs.KindTooLarge, "too_large", "The body is larger than 1 MiB, the most this call accepts.")
-	case status == http.StatusUnsupportedMediaType:
-		return errs.New(kindMediaType, "unsupported_media_type", "Send the body as JSON with Content-Type: application/json.")
-	case status == http.StatusRequestTimeout:
-		return errs.New(kindTimeout, "request_timeout", "The body did not arrive within 30 seconds.")
-	case status == http.StatusBadRequest:
-		return errs.New(errs.KindMalformed, "malformed", "The body is not acceptable JSON: "+firstMessage(msg, faults)+".")
-	case strings.HasPrefix(msg, "cannot read request body"):
-		return errs.New(errs.KindMalformed, "malformed", "The body ended before it was complete.")
-	case status == http.StatusUnprocessableEntity:
-		return errs.Invalid("invalid", "The request can't be accepted; errors lists every fault.", faultsOf(faults)...)
-	}
-	return errs.New(errs.KindInternal, "internal", msg)
-}
-
-func firstMessage(msg string, faults []error) string {
-	for _, f := range faults {
-		if d, ok := f.(huma.ErrorDetailer); ok {
-			return clip(strings.TrimPrefix(d.ErrorDetail().Message, "jsontext: "), 300)
-		}
-	}
-	return msg
-}
-
-func faultsOf(list []error) []errs.Fault {
-	var out []errs.Fault
-	for _, err := range list {
-		d, ok := err.(huma.ErrorDetailer)
-		if !ok {
-			out = append(out, errs.At("#", err.Error()))
-			continue
-		}
-		out = append(out, faultAt(d.ErrorDetail().Location, d.ErrorDetail().Message))
-	}
-	return out
-}
-
-// faultAt turns the library's "body.scopes[0]" and "query.limit" into a JSON pointer or a parameter's name.
-func faultAt(location, detail string) errs.Fault {
-	where, name, _ := strings.Cut(location, ".")
-	if where != "body" && !strings.HasPrefix(where, "body[") {
-		return errs.In(name, detail)
-	}
-	pointer := strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(strings.TrimPrefix(location, "body"))
-	if member, ok := unexpectedMember(detail); ok && !strings.HasSuffix(pointer, "/"+member) {
-		pointer += "/" + member
-	}
-	return errs.At("#"+pointer, detail)
-}
-
-// A missing member is reported at its parent; the pointer should name the member itself.
-func unexpectedMember(detail string) (string, bool) {
-	rest, ok := strings.CutPrefix(detail, "expected required property ")
-	if !ok {
-		return "", false
-	}
-	name, _, ok := strings.Cut(rest, " ")
-	return name, ok
-}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -187,7 +188,7 @@ func (x *Exchange) finish(log *slog.Logger) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
-	if x.r.Pattern == "" && x.err == nil && (x.status == http.StatusNotFound || x.status == http.StatusMethodNotAllowed) {
+	if x.r.Pattern == "" && x.err == nil && x.status >= 400 {
 		x.fail(routeError(x.status, x.Header().Get("Allow")))
 	}
 	x.send(true)
@@ -198,8 +199,11 @@ func (x *Exchange) finish(log *slog.Logger) {
 }
 
 func routeError(status int, allow string) error {
-	if status == http.StatusMethodNotAllowed {
+	switch status {
+	case http.StatusMethodNotAllowed:
 		return errs.New(kindMethod, "method_not_allowed", "This address answers to "+allow+" only.")
+	case http.StatusBadRequest:
+		return errs.New(errs.KindMalformed, "malformed", "The request's target is no path.")
 	}
 	return errs.NotFound("route_not_found", "There is nothing at this address; /docs lists what there is.")
 }
@@ -330,16 +334,23 @@ func (x *Exchange) compress(h http.Header, body []byte) []byte {
 	return out.Bytes()
 }
 
+// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3); what is said of gzip itself counts before "*".
 func acceptsGzip(accept string) bool {
+	any := false
 	for part := range strings.SplitSeq(accept, ",") {
-		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if name == "gzip" || name == "*" {
-			q := strings.ReplaceAll(params, " ", "")
-			return q != "q=0" && q != "q=0.0" && q != "q=0.00" && q != "q=0.000"
+		name, params, _ := strings.Cut(part, ";")
+		wanted := params == "" || !zeroWeight.MatchString(params)
+		switch name = strings.TrimSpace(name); {
+		case strings.EqualFold(name, "gzip"):
+			return wanted
+		case name == "*":
+			any = wanted
 		}
 	}
-	return false
+	return any
 }
+
+var zeroWeight = regexp.MustCompile(`^\s*[qQ]=0(\.0*)?\s*$`)
 
 // requestID accepts the client's id when it is sane, and makes one otherwise.
 func requestID(sent string) string {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,23 +21,74 @@ const maxNesting = 32
 var strictJSON = huma.Format{
 	Marshal: huma.DefaultJSONFormat.Marshal,
 	Unmarshal: func(data []byte, v any) error {
-		if _, first := v.(*any); first { // huma reads each body twice: for validation, then into its type
-			if err := checkJSON(data); err != nil {
-				return err
-			}
+		parsed, first := v.(*any)
+		if !first { // huma reads each body twice: for validation, then into its type
+			return misfit(json.Unmarshal(data, v))
 		}
-		return json.Unmarshal(data, v)
+		if err := checkJSON(data); err != nil {
+			return err
+		}
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		if err := d.Decode(parsed); err != nil {
+			return err
+		}
+		*parsed = validatable(*parsed)
+		return nil
 	},
+}
+
+// The validator joins member names with dots and brackets and takes them apart again, so that these signs
+// inside a name would put every later fault in the wrong place. It gets stand-ins from a private plane.
+var (
+	hideSigns = strings.NewReplacer(".", "\U0010F000", "[", "\U0010F001", "]", "\U0010F002")
+	showSigns = strings.NewReplacer("\U0010F000", ".", "\U0010F001", "[", "\U0010F002", "]")
+)
+
+// validatable is the parsed body as the validator can take it.
+func validatable(v any) any {
+	switch v := v.(type) {
+	case json.Number: // beyond a float's range it becomes infinite; the second reading refuses it in its place
+		f, _ := strconv.ParseFloat(v.String(), 64)
+		return f
+	case []any:
+		for i := range v {
+			v[i] = validatable(v[i])
+		}
+	case map[string]any:
+		for name, member := range v {
+			if hidden := hideSigns.Replace(name); hidden != name {
+				delete(v, name)
+				name = hidden
+			}
+			v[name] = validatable(member)
+		}
+	}
+	return v
+}
+
+// misfitMark leads the text of an error that names the member it is about.
+const misfitMark = "misfit at "
+
+// misfit says in our words which member did not fit into its type. The schema has been checked by then; what
+// is left are numbers out of the type's range, or written with a fraction.
+func misfit(err error) error {
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	reason := "is not of the type this member has"
+	if strings.HasPrefix(e.Value, "number") {
+		reason = "is not a whole number of the range this member takes"
+	}
+	return errors.New(misfitMark + e.Field + ": " + reason)
 }
 
 func checkJSON(data []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(data))
 	for {
 		if _, err := d.ReadToken(); err != nil {
-			if errors.Is(err, io.EOF) && d.StackDepth() == 0 && d.InputOffset() > 0 {
-				return nil
-			}
-			return fmt.Errorf("at byte %d: %w", d.InputOffset(), err)
+			return syntaxError(err, d.InputOffset())
 		}
 		if d.StackDepth() > maxNesting {
 			return fmt.Errorf("at byte %d: nested deeper than %d", d.InputOffset(), maxNesting)
@@ -44,6 +97,17 @@ func checkJSON(data []byte) error {
 			return checkEnd(data[d.InputOffset():], d.InputOffset())
 		}
 	}
+}
+
+// syntaxError says where reading ended and why, without the decoder's name.
+func syntaxError(err error, offset int64) error {
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		offset, err = e.ByteOffset, e.Err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("at byte %d: it ends too early", offset)
+	}
+	return fmt.Errorf("at byte %d: %s", offset, strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
 func checkEnd(rest []byte, offset int64) error {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"reflect"
 	"slices"
@@ -105,11 +106,16 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		path = op.Path
 	}
 	a.routes = append(a.routes, Route{op.Method, path, op.Security})
+	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	gate := func(ctx huma.Context, next func(huma.Context)) {
 		_, w := humago.Unwrap(ctx)
 		x := w.(*Exchange)
 		x.credentials = op.Credentials
-		if err := a.Gate.Allow(x, op.Security); err != nil {
+		err := a.Gate.Allow(x, op.Security)
+		if err == nil && takesBody {
+			err = checkBody(x.r)
+		}
+		if err != nil {
 			x.fail(err)
 			return
 		}
@@ -128,6 +134,29 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		}
 		return out, nil
 	})
+}
+
+// checkBody refuses a body that is too large or no JSON by its header, before it is read.
+func checkBody(r *http.Request) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	if r.ContentLength > MaxBodyBytes {
+		return errTooLarge
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	suffixed := strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json") && kind != "application/+json"
+	if err != nil || kind != "application/json" && !suffixed {
+		return errMediaType
+	}
+	if set := params["charset"]; set != "" && !strings.EqualFold(set, "utf-8") {
+		return errMediaType
+	}
+	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
+		return errMediaType
+	}
+	r.Header["Content-Type"] = []string{"application/json"} // the library compares the text
+	return nil
 }
 
 func (op Operation) description() string {

@@ -5,6 +5,7 @@ package vin
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -85,6 +86,26 @@ func structure(vin string) error {
 		return ErrUniform
 	}
 	return nil
+}
+
+// Explain says what is wrong with the structure of a normalised VIN more closely than Check's errors, which are
+// fixed texts: how long it is, or which character stands where (positions from 1). Empty when nothing is wrong.
+func Explain(vin string) string {
+	switch structure(vin) {
+	case ErrLength:
+		return fmt.Sprintf("has %d characters, not %d", utf8.RuneCountInString(vin), Length)
+	case ErrAlphabet:
+		position := 0
+		for _, r := range vin {
+			position++
+			if r >= utf8.RuneSelf || value(byte(r)) < 0 {
+				return fmt.Sprintf("position %d is %q, which no VIN contains", position, r)
+			}
+		}
+	case ErrUniform:
+		return fmt.Sprintf("consists of %q only", vin[0])
+	}
+	return ""
 }
 
 // CheckSerial judges a normalised serial from before 1981, for sources that are known to hold such vehicles.

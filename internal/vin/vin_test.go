@@ -20,7 +20,7 @@ func readVectors(t *testing.T, path string) []map[string]string {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
-		t.Skipf("LEFT OUT: vectors not present: %v", err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	r := csv.NewReader(f)
@@ -86,7 +86,15 @@ func TestOwnVectors(t *testing.T) {
 }
 
 func TestCollectedVectors(t *testing.T) {
-	for _, v := range readVectors(t, "../../../shared/feeds/vin-vectors.csv") {
+	const path = "../../../shared/feeds/vin-vectors.csv"
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("LEFT OUT: vectors not present: %v", err)
+	}
+	vectors := readVectors(t, path)
+	if len(vectors) != 115 {
+		t.Errorf("%d vectors, want 115", len(vectors))
+	}
+	for _, v := range vectors {
 		got := Normalise(v["input"])
 		if v["structure_ok"] != "true" {
 			if err := structure(got); err == nil {
@@ -126,6 +134,9 @@ func collected(t *testing.T, got string, v map[string]string) {
 	if yearsText(y.Candidates) != v["year_candidates"] {
 		t.Errorf("%s: candidates %v, want %s", got, y.Candidates, v["year_candidates"])
 	}
+	if y.Reason == Position7 && strconv.Itoa(y.Chosen) != v["year_by_pos7"] {
+		t.Errorf("%s: position 7 gives %d, want %s", got, y.Chosen, v["year_by_pos7"])
+	}
 	known, _ := strconv.Atoi(v["known_year"])
 	if known == 0 {
 		return
@@ -158,6 +169,31 @@ func TestNormalVINCostsNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestExplainNamesThePlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"1HGCM82633A004352": "", "1HGCM82633A00435": "has 16 characters, not 17", "": "has 0 characters, not 17",
+		"1HGCM82633AO04352": "position 12 is 'O', which no VIN contains", "1HGCM82633A00435é": "position 17 is 'é', which no VIN contains",
+		"11111111111111111": "consists of '1' only",
+	} {
+		if got := Explain(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestStatedYearsOfTheFarFutureAreNotBelieved(t *testing.T) {
+	const text = "WVWZZZ1KZ9W000000" // 2009 or 2039
+	if y := Year(text, 2039, thisYear); y.Chosen != 2009 || y.Reason != NotFuture {
+		t.Errorf("%+v", y)
+	}
+	if y := Year(text, 2039, 2038); y.Chosen != 2039 || y.Reason != FeedYear {
+		t.Errorf("next year's model: %+v", y)
+	}
+	if y := Year("1F60Q5", 1976, thisYear); y.Candidates != nil || y.Chosen != 0 {
+		t.Errorf("a serial has a model year: %+v", y)
 	}
 }
 
@@ -212,6 +248,9 @@ func FuzzVIN(f *testing.F) {
 			t.Fatalf("Normalise(%q) = %q, then %q", raw, v, again)
 		}
 		status, err := Check(v)
+		if (err == nil) != (Explain(v) == "") {
+			t.Fatalf("Check(%q) = %v, but %q", v, err, Explain(v))
+		}
 		if (err == nil) != (status != "") {
 			t.Fatalf("Check(%q) = %q, %v", v, status, err)
 		}
@@ -227,4 +266,13 @@ func FuzzVIN(f *testing.F) {
 			t.Fatalf("%s: %+v lies in the future", v, y)
 		}
 	})
+}
+
+func BenchmarkCheck(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if s, err := Check(Normalise("1FTEW1EF8HFA85881")); s != Valid || err != nil {
+			b.Fatal(s, err)
+		}
+	}
 }

@@ -24,12 +24,15 @@ type ModelYear struct {
 // yearCodes in the order of the years from 1980 and 2010 on.
 const yearCodes = "ABCDEFGHJKLMNPRSTVWXY123456789"
 
-// Year reads the model year of a VIN of the right structure. stated is the year its source gives, 0 for none;
+// Year reads the model year of a VIN of the right structure; a short serial has none. stated is the year its source gives, 0 for none;
 // now is the current calendar year.
 //
 // Position 7 is a digit before 2010 and a letter from then on for cars and light trucks. Trailers, buses and
-// heavy trucks don't keep to it, which is why a stated year comes first.
+// heavy trucks don't keep to it, which is why a stated year comes first; one later than next year is not believed.
 func Year(vin string, stated, now int) ModelYear {
+	if len(vin) != Length {
+		return ModelYear{}
+	}
 	at := strings.IndexByte(yearCodes, vin[9])
 	if at < 0 {
 		return ModelYear{}
@@ -41,14 +44,14 @@ func Year(vin string, stated, now int) ModelYear {
 }
 
 func choose(vin string, early, late, stated, now int) (int, YearReason) {
-	if stated == early || stated == late {
+	possible := late <= now+1
+	if stated == early || stated == late && possible {
 		return stated, FeedYear
 	}
 	byPosition := early
 	if isUpper(vin[6]) {
 		byPosition = late
 	}
-	possible := late <= now+1
 	switch {
 	case usScheme(vin) && (possible || byPosition == early):
 		return byPosition, Position7

@@ -11,14 +11,14 @@ import (
 	"github.com/govalues/decimal"
 )
 
-// MaxCents is the largest amount, either sign: 999,999,999.99.
-const MaxCents = 99_999_999_999
+// MaxCents is the largest amount, either sign: 9,999,999,999.99.
+const MaxCents = 999_999_999_999
 
 // Why a text is no amount. The messages are for the sender.
 var (
 	ErrSyntax = errors.New(`must be a decimal number, as in "32999.00"`)
 	ErrPlaces = errors.New("must not have more than two decimal places")
-	ErrRange  = errors.New("must lie between -999999999.99 and 999999999.99")
+	ErrRange  = errors.New("must lie between -9999999999.99 and 9999999999.99")
 )
 
 // Amount is an exact sum of money. The zero value is 0.00.
@@ -94,7 +94,9 @@ func number(s string) bool {
 	if !has {
 		return true
 	}
-	exponent = strings.TrimLeft(exponent, "+-")
+	if exponent != "" && (exponent[0] == '+' || exponent[0] == '-') {
+		exponent = exponent[1:]
+	}
 	return digits(exponent) && len(exponent) <= 2
 }
 
@@ -102,7 +104,7 @@ func number(s string) bool {
 func tooFine(s string, d decimal.Decimal) bool {
 	mantissa, _, _ := strings.Cut(strings.ToLower(s), "e")
 	significant := strings.Trim(strings.Replace(strings.TrimPrefix(mantissa, "-"), ".", "", 1), "0")
-	return len(significant) > 11 || d.IsZero() && significant != ""
+	return len(significant) > 12 || d.IsZero() && significant != ""
 }
 
 func digits(s string) bool {
@@ -128,4 +130,22 @@ func ParseJSON(raw []byte) (Amount, error) {
 		return Parse(s)
 	}
 	return Parse(string(raw))
+}
+
+// UnmarshalJSON reads a JSON string or number. Null is refused: an amount that is not told is not 0.00.
+func (a *Amount) UnmarshalJSON(raw []byte) error {
+	read, err := ParseJSON(raw)
+	if err != nil {
+		return err
+	}
+	*a = read
+	return nil
+}
+
+// MarshalJSON writes the canonical form as a JSON string.
+func (a Amount) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
+
+// AppendJSON appends the canonical form as a JSON string.
+func (a Amount) AppendJSON(b []byte) []byte {
+	return append(a.Append(append(b, '"')), '"')
 }

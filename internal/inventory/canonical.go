@@ -364,7 +364,7 @@ func litresText(hundredths int64) string {
 var (
 	monthFirst = []string{"2006-01-02", "1/2/2006", "20060102", "1/2/06", "2006/1/2", "Jan 2, 2006", "2-Jan-2006", "January 2, 2006"}
 	dayFirst   = []string{"2006-01-02", "2/1/2006", "20060102", "2/1/06", "2006/1/2", "2.1.2006", "2-Jan-2006", "2 January 2006"}
-	clocks     = []string{"", " 3:04:05 PM", " 15:04:05", " 15:04", " 3:04 PM"}
+	hours      = []string{"", " 3:04:05 PM", " 15:04:05", " 15:04", " 3:04 PM"}
 )
 
 func (c Cleaner) cleanDate(text string) (string, string) {
@@ -404,9 +404,9 @@ func (c Cleaner) instant(text string) (time.Time, bool) {
 	if c.DayFirst {
 		layouts = dayFirst
 	}
-	some := clocks
+	some := hours
 	if !strings.Contains(text, ":") {
-		some = clocks[:1]
+		some = hours[:1]
 	}
 	for _, day := range layouts {
 		for _, clock := range some {
@@ -438,7 +438,9 @@ func cleanList(f Field, text string) (string, string) {
 		list = splitList(f, strings.Trim(text, "{}"))
 	}
 	note := ""
-	list = slices.DeleteFunc(list, func(s string) bool { return placeholder(strings.TrimSpace(s)) || f == Photos && !webAddress(strings.TrimSpace(s)) })
+	list = slices.DeleteFunc(list, func(s string) bool {
+		return placeholder(strings.TrimSpace(s)) || f == Photos && !webAddress(strings.TrimSpace(s))
+	})
 	seen := make(map[string]bool, len(list))
 	kept := list[:0]
 	for _, item := range list {

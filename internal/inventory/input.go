@@ -1,0 +1,408 @@
+package inventory
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/money"
+	"carfluence/internal/vin"
+)
+
+// VehicleInput is a vehicle as a client sends it: vin and one more member at least. Strict where feeds are
+// forgiven: an unknown member, a wrong type and a value out of range are faults, each named by its pointer.
+type VehicleInput struct{ raw []byte }
+
+// VehiclePatch is a change to a vehicle as a client sends it (RFC 7396): null clears, absent leaves alone.
+type VehiclePatch struct{ raw []byte }
+
+// UnmarshalJSON implements json.Unmarshaler. It only keeps the text: judging years needs a clock.
+func (in *VehicleInput) UnmarshalJSON(b []byte) error {
+	in.raw = bytes.Clone(b)
+	return nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (in *VehiclePatch) UnmarshalJSON(b []byte) error {
+	in.raw = bytes.Clone(b)
+	return nil
+}
+
+// Change reads the vehicle. The error is invalid and lists every fault.
+func (in VehicleInput) Change(now time.Time) (Change, error) {
+	r := inputReader{now: now, pointer: "#"}
+	r.object(in.raw)
+	switch {
+	case !r.isObject:
+	case !r.hasVIN:
+		r.fault("#/vin", "is needed: a vehicle is known by its VIN")
+	case r.members < 2:
+		r.fault("#", "names a VIN only; say at least one thing about the vehicle")
+	}
+	return r.change, r.err()
+}
+
+// Change reads what is to be changed of the vehicle with the given VIN. The error is invalid and lists every
+// fault.
+func (in VehiclePatch) Change(path string, now time.Time) (Change, error) {
+	r := inputReader{now: now, pointer: "#", patch: true}
+	r.object(in.raw)
+	if r.hasVIN && r.change.VIN != "" && r.change.VIN != path {
+		r.fault("#/vin", "can't be changed; create another vehicle instead")
+	}
+	r.change.VIN = path
+	return r.change, r.err()
+}
+
+// inputReader reads one body.
+type inputReader struct {
+	now      time.Time
+	pointer  string // of the object being read
+	patch    bool
+	isObject bool
+	hasVIN   bool
+	members  int
+	change   Change
+	faults   []errs.Fault
+}
+
+func (r *inputReader) fault(pointer, detail string) {
+	r.faults = append(r.faults, errs.At(pointer, detail))
+}
+
+func (r *inputReader) err() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	return errs.Invalid("invalid", "The vehicle can't be accepted; errors lists every fault.", r.faults...)
+}
+
+// object reads the members. The transport has refused broken JSON and members given twice already.
+func (r *inputReader) object(raw []byte) {
+	err := eachMember(raw, func(name string, value []byte) {
+		r.members++
+		r.member(name, value)
+	})
+	if r.isObject = err == nil; err != nil {
+		r.fault("#", "must be an object that describes a vehicle")
+	}
+}
+
+var errNoObject = errors.New("no JSON object")
+
+// eachMember calls f for each member of an object, in order.
+func eachMember(raw []byte, f func(name string, value []byte)) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(raw))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return errNoObject
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return errNoObject
+		}
+		text := name.String() // before the decoder moves on
+		value, err := d.ReadValue()
+		if err != nil {
+			return errNoObject
+		}
+		f(text, value)
+	}
+	return nil
+}
+
+// computed members stand in answers and can't be sent.
+const computed = "|vin_status|days_on_lot|source_integration_id|created_at|updated_at|sold_at|overrides|"
+
+func (r *inputReader) member(name string, value []byte) {
+	pointer := r.pointer + "/" + escapePointer(name)
+	if name == "vin" {
+		r.vin(pointer, value)
+		return
+	}
+	f, known := FieldNamed(name)
+	switch {
+	case known:
+		if canonical, detail := r.value(f, pointer, value); detail != "" {
+			r.fault(pointer, detail)
+		} else {
+			r.change.Put(f, canonical)
+		}
+	case strings.Contains(computed, "|"+name+"|"):
+		r.fault(pointer, "is computed and can't be set")
+	default:
+		r.fault(pointer, "is not a member of a vehicle")
+	}
+}
+
+func (r *inputReader) vin(pointer string, value []byte) {
+	r.hasVIN = true
+	text, ok := stringOf(value)
+	if !ok {
+		r.fault(pointer, "must be a string")
+		return
+	}
+	r.change.VIN = vin.Normalise(text)
+	if _, err := vin.Check(r.change.VIN); err != nil {
+		r.fault(pointer, "is no VIN: "+err.Error())
+	}
+}
+
+// value reads a member's value into its canonical text. detail is what is wrong with it, "" if nothing is or
+// the faults inside a list have been named already.
+func (r *inputReader) value(f Field, pointer string, raw []byte) (canonical, detail string) {
+	if string(raw) == "null" {
+		if fields[f].needed {
+			return "", "can't be null; " + mustBeWord(f)
+		}
+		return "", ""
+	}
+	switch fields[f].kind {
+	case Int:
+		return r.int(f, raw)
+	case Money:
+		return readMoney(f, raw)
+	case Decimal:
+		return readDecimal(f, raw)
+	case Bool:
+		if text := string(raw); text == True || text == False {
+			return text, ""
+		}
+		return "", "must be true or false"
+	case List:
+		return r.list(f, pointer, raw), ""
+	case Map:
+		return r.mapping(f, pointer, raw), ""
+	}
+	text, ok := stringOf(raw)
+	if !ok {
+		return "", "must be a string or null"
+	}
+	return readText(f, text)
+}
+
+// readText reads the kinds that are strings on the wire.
+func readText(f Field, text string) (canonical, detail string) {
+	switch fields[f].kind {
+	case Enum:
+		if !f.hasWord(text) {
+			return "", mustBeWord(f)
+		}
+		return text, ""
+	case Date:
+		if t, err := time.Parse(time.DateOnly, text); err != nil || t.Year() < 1900 || t.Year() > 2199 {
+			return "", "must be a date, as in 2021-08-28"
+		}
+		return text, ""
+	case Time:
+		t, err := time.Parse(time.RFC3339, text)
+		if err != nil || t.Year() < 1900 || t.Year() > 2199 {
+			return "", "must be a time by RFC 3339, as in 2021-08-28T10:00:00Z"
+		}
+		return t.UTC().Truncate(time.Second).Format(time.RFC3339), ""
+	case ID:
+		id, err := uuid.Parse(text)
+		if err != nil || len(text) != 36 {
+			return "", "must be an id, a UUID"
+		}
+		return id.String(), ""
+	case URL:
+		if !webAddress(text) {
+			return "", "must be an http or https address"
+		}
+	}
+	if text = tidyInput(f, text); utf8.RuneCountInString(text) > f.limit() {
+		return "", fmt.Sprintf("must not be longer than %d characters", f.limit())
+	}
+	return text, ""
+}
+
+func tidyInput(f Field, text string) string {
+	if f != Description {
+		return Tidy(text)
+	}
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	for i := range lines {
+		lines[i] = Tidy(lines[i])
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+func mustBeWord(f Field) string { return "must be one of " + strings.Join(fields[f].words, ", ") }
+
+func stringOf(raw []byte) (string, bool) {
+	var s string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, true
+}
+
+// isNumber tells whether a JSON value is a number.
+func isNumber(raw []byte) bool {
+	return len(raw) > 0 && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9')
+}
+
+func (r *inputReader) int(f Field, raw []byte) (string, string) {
+	low, high := fields[f].low, fields[f].high
+	if f == Year {
+		high = int64(r.now.Year() + 2)
+	}
+	outside := fmt.Sprintf("must be a whole number between %d and %d", low, high)
+	if !isNumber(raw) {
+		return "", outside
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil { // 2021.0 and 2.021e3 are whole numbers too
+		amount, err := money.Parse(string(raw))
+		if err != nil || amount.Cents()%100 != 0 {
+			return "", outside
+		}
+		n = amount.Cents() / 100
+	}
+	if n < low || n > high {
+		return "", outside
+	}
+	return strconv.FormatInt(n, 10), ""
+}
+
+func readMoney(f Field, raw []byte) (string, string) {
+	if !isNumber(raw) && raw[0] != '"' {
+		return "", `must be an amount: a decimal string as in "32999.00", or a number`
+	}
+	amount, err := money.ParseJSON(raw)
+	switch low := fields[f].low; {
+	case err != nil:
+		return "", err.Error()
+	case amount.Cents() < low || amount.Cents() > f.top():
+		return "", fmt.Sprintf("must lie between %s and %s", money.FromCents(low), money.FromCents(f.top()))
+	}
+	return amount.String(), ""
+}
+
+func readDecimal(f Field, raw []byte) (string, string) {
+	low, high := fields[f].low, fields[f].high
+	if isNumber(raw) {
+		if n, err := money.Parse(string(raw)); err == nil && n.Cents() >= low && n.Cents() <= high {
+			return litresText(n.Cents()), ""
+		}
+	}
+	return "", fmt.Sprintf("must be a number between %s and %s with at most two decimals", litresText(low), litresText(high))
+}
+
+// list reads an array of texts and names each item at fault by its own pointer.
+func (r *inputReader) list(f Field, pointer string, raw []byte) string {
+	var values []jsontext.Value
+	if err := json.Unmarshal(raw, &values); err != nil || raw[0] != '[' {
+		r.fault(pointer, "must be an array of strings")
+		return ""
+	}
+	if len(values) > fields[f].items {
+		r.fault(pointer, fmt.Sprintf("must not have more than %d items", fields[f].items))
+		return ""
+	}
+	list := make([]string, len(values))
+	for i, value := range values {
+		text, detail := readItem(f, value)
+		if detail != "" {
+			r.fault(pointer+"/"+strconv.Itoa(i), detail)
+		}
+		list[i] = text
+	}
+	return ListOf(list)
+}
+
+func readItem(f Field, raw []byte) (string, string) {
+	text, ok := stringOf(raw)
+	text = Tidy(text)
+	switch {
+	case !ok:
+		return "", "must be a string"
+	case text == "":
+		return "", "must not be empty"
+	case utf8.RuneCountInString(text) > f.limit():
+		return "", fmt.Sprintf("must not be longer than %d characters", f.limit())
+	case f == Photos && !webAddress(text):
+		return "", "must be an http or https address"
+	}
+	return text, ""
+}
+
+// mapping reads an object of texts. In a patch its members may be null, which takes them away when the change
+// is merged (onto).
+func (r *inputReader) mapping(f Field, pointer string, raw []byte) string {
+	b, n := []byte{'{'}, 0
+	err := eachMember(raw, func(name string, value []byte) {
+		text, isText := stringOf(value)
+		at := pointer + "/" + escapePointer(name)
+		switch {
+		case !isText && (!r.patch || string(value) != "null"):
+			r.fault(at, "must be a string")
+		case utf8.RuneCountInString(text) > f.limit() || utf8.RuneCountInString(name) > maxText:
+			r.fault(at, fmt.Sprintf("must not be longer than %d characters, its name than %d", f.limit(), maxText))
+		case strings.TrimSpace(name) == "":
+			r.fault(at, "must have a name")
+		}
+		if n++; n > 1 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, name), ':')
+		b = append(b, value...)
+	})
+	switch {
+	case err != nil:
+		r.fault(pointer, "must be an object of strings")
+		return ""
+	case n > fields[f].items:
+		r.fault(pointer, fmt.Sprintf("must not have more than %d members", fields[f].items))
+		return ""
+	case r.patch:
+		return string(append(b, '}'))
+	}
+	return mergeMap("", string(append(b, '}')))
+}
+
+// onto completes a patch by what is stored: RFC 7396 reaches into objects, so a patch of custom is a change of
+// its members. Call it before merging a VehiclePatch's change.
+func (c *Change) onto(stored *Values) {
+	if patch := c.Values[Custom]; c.Present.Has(Custom) && patch != "" {
+		c.Values[Custom] = mergeMap(stored[Custom], patch)
+	}
+}
+
+// mergeMap merges an object of texts and nulls into a map's canonical text.
+func mergeMap(stored, patch string) string {
+	merged := map[string]string{}
+	if stored != "" {
+		_ = json.Unmarshal([]byte(stored), &merged) // written by MapOf
+	}
+	var changes map[string]*string
+	if json.Unmarshal([]byte(patch), &changes) != nil {
+		return stored
+	}
+	for name, text := range changes {
+		if text == nil {
+			delete(merged, name)
+			continue
+		}
+		merged[name] = *text
+	}
+	return MapOf(merged)
+}
+
+// escapePointer escapes a member's name for a JSON pointer (RFC 6901).
+func escapePointer(name string) string {
+	if !strings.ContainsAny(name, "~/") {
+		return name
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -27,8 +28,25 @@ var keys = func() (k [NumFields]string) {
 	return k
 }()
 
-// appendDocument appends the vehicle as lists show it, daysHere in place of its days on lot.
-func appendDocument(b []byte, v *Vehicle) []byte { return append(appendListed(b, v, ""), '}') }
+// document appends the vehicle as lists show it, with daysHere in place of its days on lot until it is sold.
+func (c calendar) document(b []byte, v *Vehicle) []byte {
+	days := ""
+	if v.Values[Status] == StatusSold {
+		days = strconv.FormatInt(c.daysOnLot(v, v.SoldAt), 10)
+	}
+	return append(appendListed(b, v, days), '}')
+}
+
+// search is what a list's search looks through, a line each.
+func (v *Vehicle) search() string {
+	return strings.ToLower(v.VIN + "\n" + v.Values[Make] + "\n" + v.Values[Model] + "\n" + v.Values[StockNumber])
+}
+
+// FoldSearch prepares a text to search for; ok is false when nothing can match.
+func FoldSearch(text string) (folded string, ok bool) {
+	folded = strings.ToLower(strings.TrimSpace(text))
+	return folded, !strings.ContainsAny(folded, "\n\x00") && utf8.ValidString(folded)
+}
 
 // appendListed appends an object of the members lists show, without its closing brace.
 func appendListed(b []byte, v *Vehicle, days string) []byte {
@@ -328,4 +346,25 @@ func withoutSensitive(changes string) (kept string, empty bool) {
 		rest = rest[end+1+size:]
 	}
 	return string(append(b, '}')), len(b) == 1
+}
+
+// undo takes changed_fields back: each field gets its old value.
+func (v *Values) undo(changes string) error {
+	var set map[string]struct {
+		Old json.RawMessage `json:"old"`
+	}
+	if err := json.Unmarshal([]byte(changes), &set); err != nil {
+		return fmt.Errorf("history is damaged: %w", err)
+	}
+	for name, c := range set {
+		f, ok := byName[name]
+		if !ok {
+			continue
+		}
+		v[f] = ""
+		if old := string(c.Old); old != "null" && old != "[]" && old != "{}" {
+			v[f] = unquote(old)
+		}
+	}
+	return nil
 }

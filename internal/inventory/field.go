@@ -64,7 +64,7 @@ const (
 	BookValue
 	DateInStock
 	Description
-	Options
+	OptionList
 	Features
 	Photos
 	PhotoCount
@@ -198,7 +198,7 @@ var fields = [NumFields]spec{
 	BookValue:            {name: "book_value", kind: Money, sensitive: true},
 	DateInStock:          {name: "date_in_stock", kind: Date, doc: "Days on lot count from here, else from the day the vehicle was first seen.", example: `"2021-07-04"`},
 	Description:          {name: "description", max: maxSentence, bulky: true},
-	Options:              {name: "options", kind: List, items: maxOptions, max: maxOption, bulky: true},
+	OptionList:           {name: "options", kind: List, items: maxOptions, max: maxOption, bulky: true},
 	Features:             {name: "features", kind: List, items: maxOptions, max: maxOption, bulky: true},
 	Photos:               {name: "photos", kind: List, items: maxPhotos, max: maxURL, bulky: true, doc: "Addresses of the photos in order, http or https."},
 	PhotoCount:           {name: "photo_count", kind: Int, high: 10_000, doc: "Counted from photos unless given."},

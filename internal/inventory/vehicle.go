@@ -178,3 +178,9 @@ func ParseDay(text string) (Day, bool) {
 	t, err := time.Parse(time.DateOnly, text)
 	return Day(t.Unix() / 86400), err == nil
 }
+
+// number reads a canonical Int; ok is false for null.
+func number(canonical string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(canonical, 10, 64)
+	return n, err == nil
+}

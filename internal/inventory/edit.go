@@ -1,0 +1,68 @@
+package inventory
+
+import (
+	"context"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/sqldb"
+)
+
+// Upsert stores a vehicle as a caller of the API describes it; added tells that its VIN was not known. A new
+// vehicle without a dealership belongs to the group's only one, or to none.
+func (s *Stock) Upsert(ctx context.Context, t *sqldb.Tenant, c Change, from Source) (v *Vehicle, added bool, err error) {
+	v, outcome, err := s.edit(ctx, t, c, from, false)
+	return v, outcome == Added, err
+}
+
+// Patch changes a known vehicle. What it sets overrides feeds until a later Patch sets it to null.
+func (s *Stock) Patch(ctx context.Context, t *sqldb.Tenant, c Change, from Source) (*Vehicle, error) {
+	from.UpdateOnly = true
+	v, _, err := s.edit(ctx, t, c, from, true)
+	return v, err
+}
+
+func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source, override bool) (v *Vehicle, outcome Outcome, err error) {
+	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := s.place(ctx, tx, &c, from); err != nil {
+			return err
+		}
+		outcomes, w, err := s.apply(ctx, tx, []Change{c}, from, override)
+		if err != nil {
+			return err
+		}
+		if outcomes[0] == LeftOut {
+			return errNoVehicle
+		}
+		v, outcome = w.stored[c.VIN], outcomes[0]
+		return nil
+	})
+	if err == nil {
+		s.Committed(t.Group())
+	}
+	return v, outcome, err
+}
+
+// place checks the dealership a change names, and finds one for a new vehicle that names none.
+func (s *Stock) place(ctx context.Context, tx *sqldb.Tenant, c *Change, from Source) error {
+	if id := c.Values[DealershipID]; id != "" {
+		_, err := s.dealers.Get(ctx, tx, id)
+		if errs.KindOf(err) == errs.KindNotFound {
+			return errNoDealership
+		}
+		return err
+	}
+	if c.Present.Has(DealershipID) || from.UpdateOnly {
+		return nil
+	}
+	if _, err := selectVehicle(ctx, tx, c.VIN); errs.KindOf(err) != errs.KindNotFound {
+		return err
+	}
+	id, err := s.dealers.Only(ctx, tx)
+	if errs.KindOf(err) == errs.KindNotFound {
+		return nil
+	}
+	if err == nil {
+		c.Put(DealershipID, id)
+	}
+	return err
+}

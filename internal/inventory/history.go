@@ -1,0 +1,101 @@
+package inventory
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"carfluence/internal/sqldb"
+)
+
+// Entry is one entry of a vehicle's history.
+type Entry struct {
+	Type                          ChangeType
+	Changes                       string // changed_fields: JSON object of field to {"old","new"}
+	Source                        string
+	ActorType, ActorID, ActorName string
+	File                          string // "" without one
+	Line                          int64  // 0 without a file
+	CreatedAt                     time.Time
+}
+
+// History returns a vehicle's entries, oldest first. Sensitive fields, and entries about nothing else, are left
+// out unless asked for.
+func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensitive bool) ([]Entry, error) {
+	v, err := selectVehicle(ctx, t, vin)
+	if err != nil {
+		return nil, err
+	}
+	// Entries written since the vehicle was read would be undone on values that don't hold them yet.
+	all, err := selectHistory(ctx, t, vin, v.entries)
+	if err != nil {
+		return nil, err
+	}
+	values := v.Values
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Type == Created {
+			all[i].Changes = createdChanges(&values)
+			continue
+		}
+		if err := values.undo(all[i].Changes); err != nil {
+			return nil, err
+		}
+	}
+	if sensitive {
+		return all, nil
+	}
+	shown := all[:0]
+	for _, e := range all {
+		kept, empty := withoutSensitive(e.Changes)
+		if e.Changes = kept; !empty || e.Type == Created {
+			shown = append(shown, e)
+		}
+	}
+	return shown, nil
+}
+
+// createdChanges is changed_fields of a vehicle's first entry: what it began with.
+func createdChanges(began *Values) string {
+	var set Set
+	for f := range NumFields {
+		if began[f] != "" {
+			set.Add(f)
+		}
+	}
+	return string(appendChanges(nil, set, &Values{}, began))
+}
+
+// appendHistory appends the entries as a JSON array.
+func appendHistory(b []byte, entries []Entry) []byte {
+	b = append(b, '[')
+	for i := range entries {
+		e := &entries[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"change_type":`...)
+		b = appendString(b, string(e.Type))
+		b = append(b, `,"changed_fields":`...)
+		b = append(b, e.Changes...)
+		b = append(b, `,"source":`...)
+		b = appendString(b, e.Source)
+		b = append(b, `,"actor_type":`...)
+		b = appendNullable(b, e.ActorType)
+		b = append(b, `,"actor_id":`...)
+		b = appendNullable(b, e.ActorID)
+		b = append(b, `,"actor_name":`...)
+		b = appendNullable(b, e.ActorName)
+		b = append(b, `,"file":`...)
+		b = appendNullable(b, e.File)
+		b = append(b, `,"line":`...)
+		if e.Line == 0 {
+			b = append(b, `null`...)
+		} else {
+			b = strconv.AppendInt(b, e.Line, 10)
+		}
+		b = append(b, `,"created_at":`...)
+		b = appendTime(b, e.CreatedAt)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}

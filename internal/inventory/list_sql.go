@@ -1,0 +1,72 @@
+package inventory
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+)
+
+// where is the condition of a filter; its own parameters come first, from $2.
+func (f Filter) where() (condition string, args []any) {
+	condition = `dealer_group_id = $1`
+	add := func(text string, arg any) {
+		args = append(args, arg)
+		condition += ` AND ` + strings.ReplaceAll(text, "$", "$"+strconv.Itoa(len(args)+1))
+	}
+	if f.Status != "" {
+		add(`status = $`, f.Status)
+	}
+	if f.IntegrationID != "" {
+		add(`source_integration_id = $`, f.IntegrationID)
+	}
+	if f.Search != "" {
+		add(`search LIKE $ ESCAPE '\'`, "%"+wildcards.Replace(f.Search)+"%")
+	}
+	return condition, args
+}
+
+var wildcards = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+func countListed(ctx context.Context, t *sqldb.Tenant, f Filter) (n int64, err error) {
+	where, args := f.where()
+	if err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE `+where, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count vehicles: %w", err)
+	}
+	return n, nil
+}
+
+// appendPage appends the documents of a page. The inner query finds its place in an index alone; only the rows
+// shown are read.
+func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at rest.Page, days calendar, now time.Time) ([]byte, error) {
+	where, args := f.where()
+	n := len(args) + 2
+	args = append(args, at.Limit, at.Offset)
+	rows, err := t.Query(ctx, `SELECT v.document, v.lot_since, v.dealership_id FROM (
+		SELECT vin, created_at FROM vehicle WHERE `+where+` ORDER BY created_at DESC, vin LIMIT $`+strconv.Itoa(n)+` OFFSET $`+strconv.Itoa(n+1)+`) p
+		JOIN vehicle v ON v.dealer_group_id = $1 AND v.vin = p.vin ORDER BY p.created_at DESC, p.vin`, args...)
+	first := true
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+		var document string
+		var since Day
+		var dealership sql.NullString
+		if err := r.Scan(&document, &since, &dealership); err != nil {
+			return struct{}{}, err
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendListDocument(b, document, int64(days.today(dealership.String, now)-since))
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list vehicles: %w", err)
+	}
+	return b, nil
+}

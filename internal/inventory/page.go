@@ -1,0 +1,224 @@
+package inventory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+)
+
+// versionAge is how long a group's version is believed without asking the store. Writes of other processes show
+// after it at the latest.
+const versionAge = 500 * time.Millisecond
+
+// Filter says which vehicles a list shows. It is comparable, so that it can name a page in memory.
+type Filter struct {
+	Status        string // StatusActive, StatusSold or "" for all
+	IntegrationID string // "" for any
+	Search        string // folded by FoldSearch; "" for none
+}
+
+// plain filters have kept counters.
+func (f Filter) plain() bool { return f.IntegrationID == "" && f.Search == "" }
+
+// Page is an encoded page of the list. It must not be changed.
+type Page struct {
+	Body []byte
+	ETag string // weak
+
+	until time.Time // when a number of days in it changes
+}
+
+type pageKey struct {
+	group   string
+	version int64
+	filter  Filter
+	page    rest.Page
+}
+
+// pages keeps whole pages in memory, and per group the version they belong to.
+type pages struct {
+	kept   *otter.Cache[pageKey, *Page]
+	groups sync.Map // group id → *groupVersion
+}
+
+type groupVersion struct {
+	mu     sync.Mutex
+	n      int64
+	readAt time.Time
+	writes int64 // known of in this process
+}
+
+func newPages(maxBytes int64) *pages {
+	p := &pages{}
+	if maxBytes > 0 {
+		p.kept = otter.Must(&otter.Options[pageKey, *Page]{
+			MaximumWeight: uint64(maxBytes),
+			Weigher: func(k pageKey, v *Page) uint32 {
+				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Search) + 300)
+			},
+		})
+	}
+	return p
+}
+
+func (p *pages) get(key pageKey, now time.Time) *Page {
+	if p.kept == nil {
+		return nil
+	}
+	page, ok := p.kept.GetIfPresent(key)
+	if !ok || !now.Before(page.until) {
+		return nil
+	}
+	return page
+}
+
+func (p *pages) put(key pageKey, page *Page) {
+	if p.kept != nil {
+		p.kept.Set(key, page)
+	}
+}
+
+func (p *pages) of(group string) *groupVersion {
+	if g, ok := p.groups.Load(group); ok {
+		return g.(*groupVersion)
+	}
+	g, _ := p.groups.LoadOrStore(group, &groupVersion{})
+	return g.(*groupVersion)
+}
+
+// expire makes the next request of a group ask for its version.
+func (p *pages) expire(group string) {
+	g := p.of(group)
+	g.mu.Lock()
+	g.writes++
+	g.readAt = time.Time{}
+	g.mu.Unlock()
+}
+
+// version of the group's inventory, at most versionAge old and never older than a write this process knows of.
+func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (int64, error) {
+	g := p.of(t.Group())
+	g.mu.Lock()
+	n, writes, age := g.n, g.writes, now.Sub(g.readAt)
+	g.mu.Unlock()
+	if age >= 0 && age < versionAge {
+		return n, nil
+	}
+	n, err := selectVersion(ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.writes == writes { // else a write came in between, and what was read may be from before it
+		g.n, g.readAt = n, now
+	}
+	return n, nil
+}
+
+// List returns a page of the group's vehicles, newest first, then by VIN.
+func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page) (*Page, error) {
+	now := s.now()
+	version, err := s.pages.version(ctx, t, now)
+	if err != nil {
+		return nil, err
+	}
+	key := pageKey{t.Group(), version, f, at}
+	if page := s.pages.get(key, now); page != nil {
+		return page, nil
+	}
+	page, version, err := s.fill(ctx, t, f, at, now)
+	if err == nil && version >= 0 {
+		key.version = version
+		s.pages.put(key, page)
+	}
+	return page, err
+}
+
+// fill makes a page between two equal readings of the version, so that its parts belong together. When writes
+// never pause it settles for what it got, and the version is -1: not to be kept.
+func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (*Page, int64, error) {
+	before, err := selectVersion(ctx, t)
+	if err != nil {
+		return nil, 0, err
+	}
+	var page *Page
+	for range 3 {
+		if page, err = s.makePage(ctx, t, f, at, now); err != nil {
+			return nil, 0, err
+		}
+		after, err := selectVersion(ctx, t)
+		if err != nil {
+			return nil, 0, err
+		}
+		if after == before {
+			return page, after, nil
+		}
+		before = after
+	}
+	return page, -1, nil
+}
+
+func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (*Page, error) {
+	days, err := s.calendar(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	total, err := total(ctx, t, f)
+	if err != nil {
+		return nil, err
+	}
+	body := append(make([]byte, 0, 1024+640*min(at.Limit, total)), `{"vehicles":[`...)
+	if at.Offset < total {
+		if body, err = appendPage(ctx, t, body, f, at, days, now); err != nil {
+			return nil, err
+		}
+	}
+	body = append(body, `],"pagination":{"total":`...)
+	body = strconv.AppendInt(body, total, 10)
+	body = append(body, `,"limit":`...)
+	body = strconv.AppendInt(body, at.Limit, 10)
+	body = append(body, `,"offset":`...)
+	body = strconv.AppendInt(body, at.Offset, 10)
+	body = append(body, `}}`...)
+	sum := sha256.Sum256(body)
+	return &Page{Body: body, ETag: `W/"` + hex.EncodeToString(sum[:12]) + `"`, until: days.midnight(now)}, nil
+}
+
+func total(ctx context.Context, t *sqldb.Tenant, f Filter) (int64, error) {
+	if !f.plain() {
+		return countListed(ctx, t, f)
+	}
+	all, err := selectCounts(ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	n := all.sum()
+	switch f.Status {
+	case StatusActive:
+		return n.active, nil
+	case StatusSold:
+		return n.total - n.active, nil
+	}
+	return n.total, nil
+}
+
+// appendListDocument puts the days on lot in the place a list document keeps for them. Sold vehicles have theirs.
+func appendListDocument(b []byte, document string, days int64) []byte {
+	for i := range len(document) {
+		if document[i] == daysHere {
+			b = append(b, document[:i]...)
+			b = strconv.AppendInt(b, max(0, days), 10)
+			return append(b, document[i+1:]...)
+		}
+	}
+	return append(b, document...)
+}

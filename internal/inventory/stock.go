@@ -1,0 +1,157 @@
+package inventory
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"carfluence/internal/dealer"
+	"carfluence/internal/errs"
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+)
+
+// Stock is the collective of all vehicles.
+type Stock struct {
+	db      *sqldb.DB
+	dealers *dealer.Dealers
+	now     func() time.Time
+	pages   *pages
+	zones   sync.Map // IANA name → *time.Location
+}
+
+// Options of the stock.
+type Options struct {
+	PageCacheBytes int64            // of the pages kept in memory; 0 keeps none
+	Now            func() time.Time // time.Now when nil
+}
+
+// NewStock is the stock in a store.
+func NewStock(db *sqldb.DB, o Options) *Stock {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+}
+
+// Source says where changes come from.
+type Source struct {
+	Name          string // SourceAPI, SourceImport
+	IntegrationID string // "" when no integration brought them
+	UpdateOnly    bool   // leave out vehicles that are not known
+	ActorType     string
+	ActorID       string
+	ActorName     string
+	File          string // "" without a file
+}
+
+// The sources' names in history.
+const (
+	SourceAPI    = "api"
+	SourceImport = "import"
+)
+
+// Outcome is what became of a change.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Unchanged Outcome = iota
+	Added
+	Updated
+	LeftOut // not known, and the source only updates
+)
+
+func (s *Stock) instant() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// location is a time zone by its IANA name, UTC for an unknown one.
+func (s *Stock) location(name string) *time.Location {
+	if z, ok := s.zones.Load(name); ok {
+		return z.(*time.Location)
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		z = time.UTC
+	}
+	s.zones.Store(name, z)
+	return z
+}
+
+// calendar are the time zones of a group's dealerships by id.
+type calendar map[string]*time.Location
+
+func (c calendar) of(dealershipID string) *time.Location {
+	if z, ok := c[dealershipID]; ok {
+		return z
+	}
+	return time.UTC
+}
+
+// today is the day it is at a dealership.
+func (c calendar) today(dealershipID string, now time.Time) Day {
+	return DayOf(now, c.of(dealershipID))
+}
+
+// midnight is when the next day begins at any of the dealerships, or where there is none, in UTC.
+func (c calendar) midnight(now time.Time) time.Time {
+	next := nextDay(now, time.UTC)
+	for _, zone := range c {
+		if t := nextDay(now, zone); t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+func nextDay(now time.Time, zone *time.Location) time.Time {
+	y, m, d := now.In(zone).Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, zone)
+}
+
+func (s *Stock) calendar(ctx context.Context, t *sqldb.Tenant) (calendar, error) {
+	list, _, err := s.dealers.List(ctx, t, rest.Page{Limit: math.MaxInt32})
+	if err != nil {
+		return nil, err
+	}
+	out := make(calendar, len(list))
+	for _, d := range list {
+		out[d.ID] = s.location(d.TimeZone)
+	}
+	return out, nil
+}
+
+// Count is how many vehicles a dealership holds, sold ones included.
+func (s *Stock) Count(ctx context.Context, t *sqldb.Tenant, dealershipID string) (int64, error) {
+	return countHeld(ctx, t, dealershipID)
+}
+
+// Bump tells, in the transaction of another write, that what the group's inventory shows may have changed.
+func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return bumpVersion(ctx, tx) }
+
+// Committed makes this process show a group's writes at once; call it after the transaction that held Apply
+// or Bump. Without it they are shown within half a second.
+func (s *Stock) Committed(group string) { s.pages.expire(group) }
+
+// Get returns a vehicle; with an integration, only if it brought the vehicle. Unknown and foreign VINs are not
+// found alike.
+func (s *Stock) Get(ctx context.Context, t *sqldb.Tenant, vin, integrationID string) (*Vehicle, error) {
+	v, err := selectVehicle(ctx, t, vin)
+	if err == nil && integrationID != "" && v.SourceIntegrationID != integrationID {
+		return nil, errNoVehicle
+	}
+	return v, err
+}
+
+var (
+	errNoVehicle    = rest.NotFound("vehicle")
+	errNoDealership = errs.Invalid("invalid", "The vehicle can't be stored as given; errors lists every fault.", errs.At("#/dealership_id", "names no dealership of this group"))
+)
+
+// daysOnLot of a vehicle by its dealership's calendar; now counts no further than the sale.
+func (c calendar) daysOnLot(v *Vehicle, now time.Time) int64 {
+	if v.Values[Status] == StatusSold && !v.SoldAt.IsZero() {
+		now = v.SoldAt
+	}
+	return max(0, int64(c.today(v.Values[DealershipID], now)-v.LotSince))
+}

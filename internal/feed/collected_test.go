@@ -162,7 +162,7 @@ func TestCollectedValuesHold(t *testing.T) {
 func compare(t *testing.T, w expected, c *inventory.Change) {
 	t.Helper()
 	v := &c.Values
-	options := len(listOf(t, v[inventory.Options])) + len(listOf(t, v[inventory.Features]))
+	options := len(listOf(t, v[inventory.OptionList])) + len(listOf(t, v[inventory.Features]))
 	checks := []struct{ what, got, want string }{
 		{"VIN", c.VIN, w.VIN},
 		{"stock number", v[inventory.StockNumber], w.StockNumber},

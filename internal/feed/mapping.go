@@ -17,6 +17,8 @@ type Problem struct {
 	Column string // as in the header; "" for the row as a whole
 	Value  string // as found, shortened
 	Reason string
+	// Refused: the row was left out. Otherwise it was used, and this is a warning.
+	Refused bool
 }
 
 // Mapping knows which columns of one file feed which field. It is safe for use by several goroutines.
@@ -64,7 +66,7 @@ func NewMapping(header []string, sample [][]string) (*Mapping, error) {
 			continue
 		}
 		if found := pick(columns, s.keys(), used); len(found) > 0 {
-			if s.field == inventory.Options || s.field == inventory.Features {
+			if s.field == inventory.OptionList || s.field == inventory.Features {
 				lookForPipes(found, sample)
 			}
 			m.targets = append(m.targets, target{s.field, found})
@@ -175,6 +177,16 @@ func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, no
 	}
 	r.readPhotos(m.photos)
 	return r.change, r.notes, nil
+}
+
+// VIN reads only the VIN of a row.
+func (m *Mapping) VIN(row Row) (string, *Problem) {
+	if row.Fault != "" {
+		return "", &Problem{Line: row.Line, Reason: row.Fault}
+	}
+	r := reading{line: row.Line, cells: row.Cells}
+	fault := r.readVIN(m.vins)
+	return r.change.VIN, fault
 }
 
 // reading is one row being mapped.

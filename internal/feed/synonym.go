@@ -69,7 +69,7 @@ var synonyms = []synonym{
 	{inventory.CertifiedProgram, "certification, certified program"},
 	{inventory.DateInStock, "inventory date, dateinstock, date in inventory, in stock date, on lot since, date first on lot, entry date, date in stock"},
 	{inventory.Description, "description, autowriter description, comments, free text, comment1, dealer comments"},
-	{inventory.Options, "categorized options, options, option codes, options codes, equipment, packages, installedoptions"},
+	{inventory.OptionList, "categorized options, options, option codes, options codes, equipment, packages, installedoptions"},
 	{inventory.Features, "features"},
 	{inventory.PhotoCount, "photo count, photos"},
 	{inventory.PhotosUpdatedAt, "photos last modified date, datelasttouched"},

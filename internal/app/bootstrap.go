@@ -54,4 +54,3 @@ func (s *Server) addAdmin(ctx context.Context, first *FirstStart) error {
 	}
 	return nil
 }
-

@@ -103,7 +103,7 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	s.People = auth.NewPeople(s.authority, passwords, blocklist)
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
 	s.Stock = inventory.NewStock(s.stores.Stock, inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now})
-	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count}
+	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
 	guard := &auth.Guard{
 		Authority: s.authority, Keys: s.Keys, Tokens: verifier, Quota: s.ledger, SessionLimit: c.SessionRatePerHour,
 		Addresses: quota.NewAddresses(c.AnonymousRatePerHour, c.QuotaWindow, now), Now: now,

@@ -67,6 +67,7 @@ func dsn(path string, o Options, readOnly bool) string {
 	q.Add("_pragma", "synchronous("+sync+")")
 	q.Add("_pragma", "foreign_keys(ON)")
 	q.Add("_pragma", "cache_size(-8000)")
+	q.Add("_pragma", "temp_store(MEMORY)") // else every multi-row upsert writes its statement journal to a file
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")
 	} else {

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"carfluence/internal/audit"
+	"carfluence/internal/auth"
+)
+
+// discard is a response nobody reads.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}
+
+// BenchmarkHotPage is what the house costs on top of net/http for a page in memory: key, quota, log and
+// metrics on.
+func BenchmarkHotPage(b *testing.B) {
+	c := testConfig(b.TempDir())
+	stores, err := OpenStores(b.Context(), c.Store)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stores.Close()
+	log, err := os.Create(b.TempDir() + "/log")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := NewServer(b.Context(), c, stores, "bench", slog.New(slog.NewJSONHandler(log, nil)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { _ = s.ledger.Run(ctx) }()
+	go func() { _ = s.authority.Run(ctx) }()
+	first, err := s.Bootstrap(b.Context(), "Bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.LoadDemo(b.Context(), first); err != nil {
+		b.Fatal(err)
+	}
+	keys := make([]string, 0, 20)
+	for range cap(keys) {
+		_, text, err := s.Keys.Create(b.Context(), first.Group.ID, audit.System("bench"), auth.RoleAdmin.Scopes(), auth.KeyDraft{Name: "bench", Scopes: []string{"inventory:read"}, RateLimitPerHour: auth.MaxKeyLimit})
+		if err != nil {
+			b.Fatal(err)
+		}
+		keys = append(keys, text)
+	}
+	for _, path := range []string{"/api/v1/inventory?limit=1", "/api/v1/inventory?limit=50"} {
+		b.Run(path, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r.Header["X-Api-Key"] = keys[i%len(keys) : i%len(keys)+1]
+				r.Pattern = ""
+				s.ServeHTTP(&discard{http.Header{}}, r)
+			}
+		})
+	}
+}

@@ -10,66 +10,80 @@ import (
 	"carfluence/internal/sqldb"
 )
 
-// rowsPerStatement of multi-row inserts and reads; more gains nothing.
-const rowsPerStatement = 25
+// Rows per multi-row insert. The driver looks each parameter's name up by walking through all of them, so that
+// many columns want few rows.
+const (
+	vehiclesPerStatement = 8
+	entriesPerStatement  = 25
+)
 
 const vehicleColumns = `vin, dealership_id, stock_number, year, make, model, trim, price_cents, mileage, condition, body_style, status,
 	source_integration_id, lot_since, sold_at, created_at, updated_at, entries, overrides, search, document, record`
 
 const numVehicleColumns = 22
 
-// insertVehicles is the statement for a number of rows.
-func insertVehicles(rows int) string {
-	return `INSERT INTO vehicle (dealer_group_id, ` + vehicleColumns + `) VALUES ` + placeholdersFor(rows, numVehicleColumns) + `
-		ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, stock_number = excluded.stock_number,
-		year = excluded.year, make = excluded.make, model = excluded.model, trim = excluded.trim, price_cents = excluded.price_cents,
-		mileage = excluded.mileage, condition = excluded.condition, body_style = excluded.body_style, status = excluded.status,
-		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
-		updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides, search = excluded.search,
-		document = excluded.document, record = excluded.record`
-}
-
-const historyColumns = `vin, n, change_type, changed_fields, source, actor_type, actor_id, actor_name, file, line, created_at`
-
-const numHistoryColumns = 11
-
+// insertHistory shares what all entries of a batch have in common; each row has five of its own.
 func insertHistory(rows int) string {
-	return `INSERT INTO vehicle_history (dealer_group_id, ` + historyColumns + `) VALUES ` + placeholdersFor(rows, numHistoryColumns)
-}
-
-// placeholdersFor writes ($1, $2, …), ($1, …): the group, then each row's own columns.
-func placeholdersFor(rows, columns int) string {
 	var b strings.Builder
-	n := 1
+	b.WriteString(`INSERT INTO vehicle_history (dealer_group_id, source, actor_type, actor_id, actor_name, file, created_at,
+		vin, n, change_type, changed_fields, line) VALUES `)
 	for i := range rows {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString("($1")
-		for range columns {
-			n++
-			b.WriteString(", $" + strconv.Itoa(n))
+		b.WriteString("($1, $2, $3, $4, $5, $6, $7")
+		for j := range 5 {
+			b.WriteString(", $" + strconv.Itoa(8+5*i+j))
 		}
 		b.WriteByte(')')
 	}
 	return b.String()
 }
 
+// insertVehicles is the statement for a number of rows.
+func insertVehicles(rows int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO vehicle (dealer_group_id, ` + vehicleColumns + `) VALUES `)
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("($1")
+		for j := range numVehicleColumns {
+			b.WriteString(", $" + strconv.Itoa(2+numVehicleColumns*i+j))
+		}
+		b.WriteByte(')')
+	}
+	b.WriteString(` ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, stock_number = excluded.stock_number,
+		year = excluded.year, make = excluded.make, model = excluded.model, trim = excluded.trim, price_cents = excluded.price_cents,
+		mileage = excluded.mileage, condition = excluded.condition, body_style = excluded.body_style, status = excluded.status,
+		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
+		updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides, search = excluded.search,
+		document = excluded.document, record = excluded.record`)
+	return b.String()
+}
+
 // Statements of the two sizes used, so that they are prepared once.
 var (
-	insertVehiclesFull, insertVehicle = insertVehicles(rowsPerStatement), insertVehicles(1)
-	insertHistoryFull, insertEntry    = insertHistory(rowsPerStatement), insertHistory(1)
+	insertVehiclesFull, insertVehicle = insertVehicles(vehiclesPerStatement), insertVehicles(1)
+	insertHistoryFull, insertEntry    = insertHistory(entriesPerStatement), insertHistory(1)
 )
 
-// inChunks runs the statement for full chunks of rows, and the one for a single row for the rest.
-func inChunks(ctx context.Context, tx *sqldb.Tenant, rows int, full, single string, bind func(args []any, row int) []any) error {
-	args := make([]any, 0, rowsPerStatement*numVehicleColumns)
+// chunks are multi-row inserts of one size, and of single rows for the rest.
+type chunks struct {
+	size         int
+	full, single string
+	shared       []any // first parameters of every statement
+}
+
+func (c chunks) insert(ctx context.Context, tx *sqldb.Tenant, rows int, bind func(args []any, row int) []any) error {
+	var args []any
 	for i := 0; i < rows; {
-		n, statement := 1, single
-		if rows-i >= rowsPerStatement {
-			n, statement = rowsPerStatement, full
+		n, statement := 1, c.single
+		if rows-i >= c.size {
+			n, statement = c.size, c.full
 		}
-		args = args[:0]
+		args = append(args[:0], c.shared...)
 		for range n {
 			args = bind(args, i)
 			i++
@@ -83,7 +97,8 @@ func inChunks(ctx context.Context, tx *sqldb.Tenant, rows int, full, single stri
 
 func (w *work) storeVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 	var scratch []byte
-	err := inChunks(ctx, tx, len(w.writes), insertVehiclesFull, insertVehicle, func(args []any, row int) []any {
+	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
+	err := statements.insert(ctx, tx, len(w.writes), func(args []any, row int) []any {
 		v := w.writes[row]
 		scratch = w.days.document(scratch[:0], v)
 		document := string(scratch)
@@ -105,9 +120,13 @@ func (w *work) storeVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 }
 
 func (w *work) storeHistory(ctx context.Context, tx *sqldb.Tenant) error {
-	err := inChunks(ctx, tx, len(w.history), insertHistoryFull, insertEntry, func(args []any, row int) []any {
+	statements := chunks{
+		size: entriesPerStatement, full: insertHistoryFull, single: insertEntry,
+		shared: []any{w.from.Name, w.from.ActorType, w.from.ActorID, w.from.ActorName, w.from.File, sqldb.At(w.now)},
+	}
+	err := statements.insert(ctx, tx, len(w.history), func(args []any, row int) []any {
 		e := &w.history[row]
-		return append(args, e.vin, e.n, string(e.kind), e.changes, w.from.Name, w.from.ActorType, w.from.ActorID, w.from.ActorName, w.from.File, e.line, sqldb.At(w.now))
+		return append(args, e.vin, e.n, string(e.kind), e.changes, e.line)
 	})
 	if err != nil {
 		return fmt.Errorf("store history: %w", err)
@@ -158,26 +177,21 @@ func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string) (*Vehicle, 
 
 // selectBatch reads the stored vehicles of a batch by VIN.
 func selectBatch(ctx context.Context, t *sqldb.Tenant, changes []Change) (map[string]*Vehicle, error) {
+	vins := make(sqldb.Strings, len(changes))
+	for i := range changes {
+		vins[i] = changes[i].VIN
+	}
+	rows, err := t.Query(ctx, `SELECT `+storedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
+	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (*Vehicle, error) { return scanVehicle(r.Scan) })
+	if err != nil {
+		return nil, fmt.Errorf("read vehicles: %w", err)
+	}
 	stored := make(map[string]*Vehicle, len(changes))
-	args := make([]any, rowsPerStatement)
-	for i := 0; i < len(changes); i += rowsPerStatement {
-		for j := range args { // a last, short chunk repeats its last VIN
-			args[j] = changes[min(i+j, len(changes)-1)].VIN
-		}
-		rows, err := t.Query(ctx, selectChunk, args...)
-		list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (*Vehicle, error) { return scanVehicle(r.Scan) })
-		if err != nil {
-			return nil, fmt.Errorf("read vehicles: %w", err)
-		}
-		for _, v := range list {
-			stored[v.VIN] = v
-		}
+	for _, v := range list {
+		stored[v.VIN] = v
 	}
 	return stored, nil
 }
-
-var selectChunk = `SELECT ` + storedColumns + ` FROM vehicle WHERE dealer_group_id = $1 AND vin IN (` +
-	strings.TrimPrefix(strings.Trim(placeholdersFor(1, rowsPerStatement), "()"), "$1, ") + `)`
 
 func countHeld(ctx context.Context, t *sqldb.Tenant, dealershipID string) (n int64, err error) {
 	err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE dealer_group_id = $1 AND dealership_id = $2`, dealershipID).Scan(&n)

@@ -100,8 +100,10 @@ func (w *work) change(c *Change) Outcome {
 	if w.from.Name == SourceAPI {
 		kept = Set{}
 	}
-	before := v.Values
-	was := *v // counters need the state before
+	if w.override {
+		c.onto(&v.Values)
+	}
+	was := *v // history and counters need the state before
 	changed := v.Values.Merge(c, kept, w.from.Name == SourceAPI)
 	if w.override {
 		v.override(c)
@@ -116,7 +118,7 @@ func (w *work) change(c *Change) Outcome {
 	w.counts.add(v, 1)
 	for _, d := range Diff(changed) {
 		v.entries++
-		w.history = append(w.history, entry{v.VIN, v.entries, d.Type, string(appendChanges(nil, d.Fields, &before, &v.Values)), c.Line})
+		w.history = append(w.history, entry{v.VIN, v.entries, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), c.Line})
 	}
 	w.writes = append(w.writes, v)
 	return Updated

@@ -63,18 +63,23 @@ func (v *Values) Merge(c *Change, kept Set, exact bool) (changed Set) {
 			changed.Add(f)
 		}
 	}
-	// Gears known of the old transmission say nothing about one of another type.
-	stale := changed.Has(TransmissionType) && v[Gears] != "" && !c.Present.Has(Gears) && !kept.Has(Gears)
+	v.forget(c, kept, &changed)
 	for f := range NumFields {
 		if changed.Has(f) {
 			v[f] = c.Values[f]
 		}
 	}
-	if stale {
-		v[Gears] = ""
-		changed.Add(Gears)
-	}
 	return changed
+}
+
+// forget adds what followed from a value that is about to change, and that the change does not tell anew: gears
+// of a transmission of another type, the number of other photos.
+func (v *Values) forget(c *Change, kept Set, changed *Set) {
+	for _, p := range [...]struct{ from, follows Field }{{TransmissionType, Gears}, {Photos, PhotoCount}} {
+		if changed.Has(p.from) && v[p.follows] != "" && !c.Present.Has(p.follows) && !kept.Has(p.follows) {
+			changed.Add(p.follows) // c.Values has nothing there
+		}
+	}
 }
 
 // same tells that two different texts of a field mean the same: letters count, not their case and blanks; a

@@ -3,6 +3,9 @@ package inventory
 import (
 	"context"
 	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
@@ -55,15 +58,15 @@ func (s *Stock) Register(api *rest.API) {
 	const tag = "Inventory"
 	read, write := rest.Scope("inventory:read"), rest.Scope("inventory:write")
 	auth.Handle(api, rest.Operation{
-		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Errors: []int{422},
+		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Errors: []int{422}, Answer: listAnswer{},
 		Description: "Each VIN once, newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
 	}, s.list)
 	auth.Handle(api, rest.Operation{
-		ID: "get-vehicle", Method: http.MethodGet, Path: "/inventory/{vin}", Summary: "Show a vehicle", Tag: tag, Security: read, Errors: []int{422},
+		ID: "get-vehicle", Method: http.MethodGet, Path: "/inventory/{vin}", Summary: "Show a vehicle", Tag: tag, Security: read, Errors: []int{422}, Answer: vehicleAnswer{},
 		Description: "The full record. Cost, invoice, book value and wholesale price are among it for callers with the scope `admin` only.",
 	}, s.show)
 	auth.Handle(api, rest.Operation{
-		ID: "get-vehicle-history", Method: http.MethodGet, Path: "/inventory/{vin}/history", Summary: "Show a vehicle's history", Tag: tag, Security: read,
+		ID: "get-vehicle-history", Method: http.MethodGet, Path: "/inventory/{vin}/history", Summary: "Show a vehicle's history", Tag: tag, Security: read, Answer: historyAnswer{},
 		Description: "Every change, oldest first, with its source and who made it. The entry `created` shows what the vehicle began with.",
 	}, s.showHistory)
 	auth.Handle(api, rest.Operation{
@@ -75,11 +78,11 @@ func (s *Stock) Register(api *rest.API) {
 		return out, err
 	})
 	auth.Handle(api, rest.Operation{
-		ID: "create-vehicle", Method: http.MethodPost, Path: "/inventory", Summary: "Create or update a vehicle", Tag: tag, Security: write, Status: http.StatusCreated,
+		ID: "create-vehicle", Method: http.MethodPost, Path: "/inventory", Summary: "Create or update a vehicle", Tag: tag, Security: write, Status: http.StatusCreated, Answer: vehicleAnswer{},
 		Description: "Upsert by VIN: 201 for a new vehicle, 200 for a known one, whose members that are absent here stay as they are.",
 	}, s.upsert)
 	auth.Handle(api, rest.Operation{
-		ID: "update-vehicle", Method: http.MethodPatch, Path: "/inventory/{vin}", Summary: "Change a vehicle", Tag: tag, Security: write,
+		ID: "update-vehicle", Method: http.MethodPatch, Path: "/inventory/{vin}", Summary: "Change a vehicle", Tag: tag, Security: write, Answer: vehicleAnswer{},
 		Description: "What is set here overrides feeds until it is set to null (RFC 7396: null clears, absent leaves alone); `overrides` names it.",
 	}, s.patch)
 }
@@ -162,4 +165,84 @@ func (s *Stock) patch(ctx context.Context, p auth.Principal, in *patchInput) (*e
 func apiSource(p auth.Principal) Source {
 	actor := p.Actor()
 	return Source{Name: SourceAPI, ActorType: actor.Type, ActorID: actor.ID, ActorName: actor.Name}
+}
+
+// The shapes of the answers, for the document; the answers themselves are written by document.go.
+type (
+	listAnswer struct {
+		Vehicles   []listedVehicle `json:"vehicles"`
+		Pagination rest.Pagination `json:"pagination"`
+	}
+	vehicleAnswer struct {
+		Vehicle fullVehicle `json:"vehicle"`
+	}
+	historyAnswer struct {
+		History []historyEntry `json:"history"`
+	}
+	historyEntry struct {
+		ChangeType    string                  `json:"change_type" enum:"created,price_change,status_change,field_update"`
+		ChangedFields map[string]historyValue `json:"changed_fields" doc:"Old and new value by field, typed as in the vehicle."`
+		Source        string                  `json:"source" enum:"api,import" doc:"import: a file of an integration or of the command line."`
+		ActorType     *string                 `json:"actor_type" doc:"person or api_key; null for a file that came by itself."`
+		ActorID       *string                 `json:"actor_id"`
+		ActorName     *string                 `json:"actor_name"`
+		File          *string                 `json:"file" doc:"Name of the file that brought the change."`
+		Line          *int64                  `json:"line" doc:"Line of the file."`
+		CreatedAt     time.Time               `json:"created_at"`
+	}
+	historyValue struct {
+		Old any `json:"old"`
+		New any `json:"new"`
+	}
+)
+
+// listedVehicle and fullVehicle are documented from the table of fields.
+type (
+	listedVehicle struct{}
+	fullVehicle   struct{}
+)
+
+// Schema implements huma.SchemaProvider.
+func (listedVehicle) Schema(r huma.Registry) *huma.Schema {
+	names, properties := listedSchema()
+	return component(r, "ListedVehicle", answerSchema("A vehicle as lists show it.", names, properties))
+}
+
+// Schema implements huma.SchemaProvider.
+func (fullVehicle) Schema(r huma.Registry) *huma.Schema {
+	names, properties := listedSchema()
+	for f := range NumFields {
+		if !listedSet.Has(f) {
+			properties[f.String()] = fieldSchema(f, false)
+			if !f.Sensitive() {
+				names = append(names, f.String())
+			}
+		}
+	}
+	properties["sold_at"] = nullableText("date-time", "When it was sold.")
+	properties["overrides"] = map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "Fields set by PATCH, which feeds leave alone until a PATCH sets them to null."}
+	return component(r, "Vehicle", answerSchema("A vehicle with all that is known of it.", append(names, "sold_at", "overrides"), properties))
+}
+
+func answerSchema(text string, names []string, properties map[string]any) map[string]any {
+	return map[string]any{"type": "object", "description": text, "required": names, "properties": properties}
+}
+
+func nullableText(format, text string) map[string]any {
+	return map[string]any{"type": []string{"string", "null"}, "format": format, "description": text}
+}
+
+func listedSchema() (names []string, properties map[string]any) {
+	names = []string{"vin"}
+	properties = map[string]any{"vin": map[string]any{"type": "string", "example": "1FTEW1EF8HFA85881"}}
+	for _, f := range listed {
+		names = append(names, f.String())
+		properties[f.String()] = fieldSchema(f, false)
+	}
+	properties["days_on_lot"] = map[string]any{"type": "integer", "minimum": 0, "example": 42, "description": "Days on the dealership's calendar since date_in_stock, or since the vehicle was first seen, until today or the sale."}
+	properties["source_integration_id"] = nullableText("uuid", "The integration that changed the vehicle last; null for what no integration brought.")
+	properties["created_at"] = map[string]any{"type": "string", "format": "date-time"}
+	properties["updated_at"] = map[string]any{"type": "string", "format": "date-time"}
+	properties["vin_status"] = map[string]any{"type": "string", "enum": []string{string(vin.Valid), string(vin.CheckDigitFailed), string(vin.NotApplicable), string(vin.Short)}, "description": "The verdict on the VIN's check digit."}
+	return append(names, "days_on_lot", "source_integration_id", "created_at", "updated_at", "vin_status"), properties
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -94,6 +95,8 @@ type Operation struct {
 	Status      int   // of success; 200 when 0
 	Errors      []int // beyond those every operation of its shape has
 	Credentials bool  // the answer holds secrets: no-store
+	// Answer documents the body of success by its type, for a handler that writes it as bytes.
+	Answer any
 }
 
 // Register adds an operation. It panics on a declaration without security: such a program does not start.
@@ -125,7 +128,7 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		OperationID: op.ID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.description(),
 		Tags: []string{op.Tag}, Security: op.Security.document(), DefaultStatus: op.Status,
 		Errors: errorsOf[I](op), MaxBodyBytes: MaxBodyBytes + 1, BodyReadTimeout: BodyReadTimeout,
-		Middlewares: huma.Middlewares{gate},
+		Middlewares: huma.Middlewares{gate}, Responses: a.answers(op),
 	}, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -134,6 +137,18 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		}
 		return out, nil
 	})
+}
+
+func (a *API) answers(op Operation) map[string]*huma.Response {
+	if op.Answer == nil {
+		return nil
+	}
+	status := op.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(op.Answer), true, op.ID+"Response")
+	return map[string]*huma.Response{strconv.Itoa(status): {Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}}
 }
 
 // checkBody refuses a body that is too large or no JSON by its header, before it is read.

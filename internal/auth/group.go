@@ -67,6 +67,9 @@ func (gs *Groups) Find(ctx context.Context, nameOrID string) (Group, error) {
 	if err != nil {
 		return Group{}, err
 	}
+	if len(list) == 0 {
+		return Group{}, errs.NotFound("not_found", "There is no dealer group yet: the first start of carfluence serve makes one, or carfluence group add NAME.")
+	}
 	if nameOrID == "" && len(list) == 1 {
 		return list[0], nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -15,7 +16,9 @@ import (
 func largeFile(n, price int) string {
 	var b strings.Builder
 	b.WriteString(strings.Join(layouts[0].header, ",") + "\n")
-	for i, vin := range manyVINs(n) {
+	vins := manyVINs(n)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(n, func(i, j int) { vins[i], vins[j] = vins[j], vins[i] }) // as feeds come: in no order
+	for i, vin := range vins {
 		fmt.Fprintf(&b, `"MP1","S%d","%s","U","2022","Ford","F-150","","4D SuperCrew","10-Speed Automatic","XLT","","4","%d","6","3.50","4WD","Oxford White","Black","%d","56200","03/15/2022","Yes","Fine truck, well kept, one owner.","ABS|Backup Camera|Tow Package","17","24","2","https://photos.example.com/%s/1.jpg|https://photos.example.com/%s/2.jpg","4/27/2022 7:19:50 AM","Store %d","3.5L V6","Gasoline","12"`+"\n",
 			i, vin, 1000+i, price+i%1000, vin, vin, i%9)
 	}

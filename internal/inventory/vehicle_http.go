@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -58,7 +59,7 @@ func (s *Stock) Register(api *rest.API) {
 	const tag = "Inventory"
 	read, write := rest.Scope("inventory:read"), rest.Scope("inventory:write")
 	auth.Handle(api, rest.Operation{
-		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Errors: []int{422}, Answer: listAnswer{},
+		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Errors: []int{422}, Answer: vehicleListAnswer{},
 		Description: "Each VIN once, newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
 	}, s.list)
 	auth.Handle(api, rest.Operation{
@@ -88,7 +89,7 @@ func (s *Stock) Register(api *rest.API) {
 }
 
 func (s *Stock) list(ctx context.Context, p auth.Principal, in *listInput) (*encoded, error) {
-	f := Filter{Status: in.Status, IntegrationID: in.IntegrationID}
+	f := Filter{Status: in.Status, IntegrationID: strings.ToLower(in.IntegrationID)}
 	if f.Status == "all" {
 		f.Status = ""
 	}
@@ -107,7 +108,7 @@ func (s *Stock) list(ctx context.Context, p auth.Principal, in *listInput) (*enc
 }
 
 func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*encoded, error) {
-	v, err := s.Get(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), in.IntegrationID)
+	v, err := s.Get(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), strings.ToLower(in.IntegrationID))
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func apiSource(p auth.Principal) Source {
 
 // The shapes of the answers, for the document; the answers themselves are written by document.go.
 type (
-	listAnswer struct {
+	vehicleListAnswer struct {
 		Vehicles   []listedVehicle `json:"vehicles"`
 		Pagination rest.Pagination `json:"pagination"`
 	}

@@ -1,0 +1,519 @@
+package inventory
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carfluence/internal/audit"
+	"carfluence/internal/auth"
+	"carfluence/internal/dealer"
+	"carfluence/internal/errs"
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	truck       = "1FTEW1EF8HFA85881"
+	sedan       = "1N4AL3AP3FN366609"
+	wrongDigit  = "1FTEW1EF9HFA85881"
+	integration = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00"
+	group       = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c01"
+	foreign     = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c02"
+)
+
+// house is the inventory behind its real handler, with callers named by a header.
+type house struct {
+	*testing.T
+	api     *rest.API
+	stock   *Stock
+	dealers *dealer.Dealers
+	db      *sqldb.DB
+	now     time.Time
+}
+
+func open(t *testing.T) *house {
+	h := &house{T: t, db: sqldbtest.Open(t, sqldb.Stock), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return h.now }
+	h.stock = NewStock(h.db, Options{PageCacheBytes: 1 << 20, Now: clock})
+	h.dealers = &dealer.Dealers{DB: h.db, Now: clock, Held: h.stock.Count, Changed: h.stock.Bump}
+	h.api = rest.New(rest.Config{
+		Version: "test", Log: slog.New(slog.DiscardHandler), Observe: func(*rest.Exchange) {},
+		Gate: rest.Gate{
+			Admit: func(x *rest.Exchange) error {
+				p := &auth.Principal{Kind: auth.KeyKind, Group: group, ID: "key-1", Name: "Test key", Scopes: auth.InventoryRead | auth.InventoryWrite}
+				switch x.Request().Header.Get("X-Caller") {
+				case "admin":
+					p.Scopes = auth.Admin
+				case "reader":
+					p.Scopes = auth.InventoryRead
+				case "foreign":
+					p.Group = foreign
+				}
+				x.Caller = p
+				return nil
+			},
+			Allow: func(x *rest.Exchange, s rest.Security) error {
+				need, _ := auth.ParseScope(s.Needs())
+				if !x.Caller.(*auth.Principal).Scopes.Has(need) {
+					return errs.New(errs.KindForbidden, "insufficient_scope", "no")
+				}
+				return nil
+			},
+		},
+	})
+	h.stock.Register(h.api)
+	return h
+}
+
+func (h *house) tenant() *sqldb.Tenant { return h.db.Tenant(group) }
+
+// call answers status, body and header. as is "" for a caller who may read and write.
+func (h *house) call(as, method, path, body string) (int, string, http.Header) {
+	h.Helper()
+	r := httptest.NewRequest(method, "/api/v1"+path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("X-Caller", as)
+	w := httptest.NewRecorder()
+	h.api.ServeHTTP(w, r)
+	return w.Code, w.Body.String(), w.Header()
+}
+
+// must is call for a status that is expected; it returns the body decoded.
+func (h *house) must(status int, as, method, path, body string) map[string]any {
+	h.Helper()
+	code, text, _ := h.call(as, method, path, body)
+	if code != status {
+		h.Fatalf("%s %s %s: %d %s, want %d", method, path, body, code, text, status)
+	}
+	var out map[string]any
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		h.Fatalf("%s %s: %v in %s", method, path, err, text)
+	}
+	return out
+}
+
+func (h *house) vehicle(status int, as, method, path, body string) map[string]any {
+	h.Helper()
+	return h.must(status, as, method, path, body)["vehicle"].(map[string]any)
+}
+
+// vins of a list.
+func (h *house) vins(query string) string {
+	h.Helper()
+	var out []string
+	for _, v := range h.must(200, "", "GET", "/inventory"+query, "")["vehicles"].([]any) {
+		out = append(out, v.(map[string]any)["vin"].(string))
+	}
+	return strings.Join(out, " ")
+}
+
+// imports applies feed changes in one transaction, as package feed does.
+func (h *house) imports(changes ...Change) []Outcome {
+	h.Helper()
+	var outcomes []Outcome
+	err := h.tenant().Transact(h.Context(), func(tx *sqldb.Tenant) (err error) {
+		outcomes, err = h.stock.Apply(h.Context(), tx, changes, Source{Name: SourceImport, IntegrationID: integration, File: "stock.csv"})
+		return err
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.stock.Committed(group)
+	return outcomes
+}
+
+func row(vin string, line int, cells map[Field]string) Change {
+	c := Change{VIN: vin, Line: line}
+	for f := range NumFields {
+		if raw, ok := cells[f]; ok {
+			Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}.Set(&c, f, raw)
+		}
+	}
+	return c
+}
+
+func (h *house) dealership(name, zone string) string {
+	h.Helper()
+	d, err := h.dealers.Create(h.Context(), h.tenant(), audit.Actor{}, dealer.Dealer{Name: name, TimeZone: zone})
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.stock.Committed(group)
+	return d.ID
+}
+
+func TestVehicleIsCreatedAndKnownAgain(t *testing.T) {
+	h := open(t)
+	body := `{"vin":" 1ftew1ef8hfa85881","make":"Ford","model":"F-150","price":35997,"internet_price":"35497.5","mileage":107031,"condition":"used","transmission":"6-Speed Automatic"}`
+	code, text, header := h.call("", "POST", "/inventory", body)
+	if code != 201 || header.Get("Location") != "/api/v1/inventory/"+truck || header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %s %v", code, text, header)
+	}
+	v := h.vehicle(200, "", "GET", "/inventory/"+strings.ToLower(truck), "")
+	for name, want := range map[string]any{
+		"vin": truck, "price": "35997.00", "internet_price": "35497.50", "mileage": 107031.0, "status": "active", "days_on_lot": 0.0, "vin_status": "valid",
+		"transmission_type": "automatic", "gears": 6.0, "source_integration_id": nil, "photos": []any{}, "custom": map[string]any{}, "dealership_id": nil,
+		"created_at": "2026-11-23T12:00:00Z", "sold_at": nil, "year": nil, "overrides": []any{},
+	} {
+		if got, there := v[name]; !there || !cmp.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	h.now = h.now.Add(time.Hour)
+	again := h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","price":"30000"}`)
+	if again["price"] != "30000.00" || again["make"] != "Ford" || again["created_at"] != v["created_at"] || again["updated_at"] != "2026-11-23T13:00:00Z" {
+		t.Errorf("second: %v", again)
+	}
+	if got := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+wrongDigit+`","make":"Ford"}`)["vin_status"]; got != "check_digit_failed" {
+		t.Errorf("wrong check digit: %v", got)
+	}
+}
+
+func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
+	h := open(t)
+	feed := row(truck, 2, map[Field]string{Price: "30000", Make: "Ford", Custom: `{"lane":"A"}`, Photos: "http://a/1"})
+	h.imports(feed)
+	v := h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"28000.00","custom":{"row":"7","lane":null},"photos":[]}`)
+	if v["price"] != "28000.00" || !cmp.Equal(v["custom"], map[string]any{"row": "7"}) || !cmp.Equal(v["overrides"], []any{"price", "custom"}) || v["photo_count"] != nil {
+		t.Errorf("patched: %v", v)
+	}
+	if v["source_integration_id"] != integration {
+		t.Errorf("a patch took the vehicle from its source: %v", v["source_integration_id"])
+	}
+	feed.Put(Price, "29000.00")
+	feed.Put(Make, "RAM")
+	h.imports(feed)
+	v = h.vehicle(200, "", "GET", "/inventory/"+truck, "")
+	if v["price"] != "28000.00" || v["make"] != "RAM" {
+		t.Errorf("after the feed: %v %v", v["price"], v["make"])
+	}
+	if v = h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":null}`); v["price"] != nil {
+		t.Errorf("released: %v", v["price"])
+	}
+	h.imports(feed)
+	if v = h.vehicle(200, "", "GET", "/inventory/"+truck, ""); v["price"] != "29000.00" {
+		t.Errorf("after release: %v", v["price"])
+	}
+}
+
+func TestRefusedBodies(t *testing.T) {
+	h := open(t)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Ford"}`)
+	for _, c := range []struct{ method, path, body, pointers string }{
+		{"POST", "/inventory", `{"vin":"1FTEW1EF8HFA8588O","make":"Ford"}`, "#/vin"},
+		{"POST", "/inventory", `{"vin":"1FTEW1EF8HFA8588","make":"Ford"}`, "#/vin"},
+		{"POST", "/inventory", `{"vin":17,"make":"Ford"}`, "#/vin"},
+		{"POST", "/inventory", `{"make":"Ford"}`, "#/vin"},
+		{"POST", "/inventory", `{"vin":"` + truck + `"}`, "#"},
+		{"POST", "/inventory", `[]`, "#"},
+		{"POST", "/inventory", `{"vin":"` + truck + `","year":"2021","price":-1,"condition":"New","colour":"x","status":null,"photos":["ftp://a"],"days_on_lot":3,"make":7}`,
+			"#/colour #/condition #/days_on_lot #/make #/photos/0 #/price #/status #/year"},
+		{"POST", "/inventory", `{"vin":"` + truck + `","year":2029,"price":"12.345","mileage":1000000,"date_in_stock":"2026-02-30","dealership_id":"x"}`,
+			"#/date_in_stock #/dealership_id #/mileage #/price #/year"},
+		{"POST", "/inventory", `{"vin":"` + truck + `","dealership_id":"` + integration + `"}`, "#/dealership_id"},
+		{"PATCH", "/inventory/" + truck, `{"vin":"` + sedan + `"}`, "#/vin"},
+		{"PATCH", "/inventory/" + truck, `{"source_integration_id":null}`, "#/source_integration_id"},
+		{"PATCH", "/inventory/" + truck, `{"dealership_id":"` + integration + `"}`, "#/dealership_id"},
+	} {
+		out := h.must(422, "", c.method, c.path, c.body)
+		var pointers []string
+		for _, e := range out["errors"].([]any) {
+			pointers = append(pointers, e.(map[string]any)["pointer"].(string))
+		}
+		slices.Sort(pointers)
+		if got := strings.Join(pointers, " "); got != c.pointers {
+			t.Errorf("%s %s: %s, want %s", c.method, c.body, got, c.pointers)
+		}
+	}
+	for _, body := range []string{`{"vin":"x",}`, `{"vin":"a","vin":"b"}`, `{} {}`, "{\"vin\":\"\xff\"}"} {
+		h.must(400, "", "POST", "/inventory", body)
+	}
+	if v := h.vehicle(200, "", "GET", "/inventory/"+truck, ""); v["updated_at"] != "2026-11-23T12:00:00Z" || v["year"] != nil {
+		t.Errorf("a refused body changed the vehicle: %v", v)
+	}
+}
+
+func TestRefusedQueries(t *testing.T) {
+	h := open(t)
+	for query, parameter := range map[string]string{
+		"?limit=0": "limit", "?limit=x": "limit", "?offset=-1": "offset", "?status=gone": "status", "?integration_id=7": "integration_id", "?search=a%0Ab": "search",
+	} {
+		out := h.must(422, "", "GET", "/inventory"+query, "")
+		if got := out["errors"].([]any)[0].(map[string]any)["parameter"]; got != parameter {
+			t.Errorf("%s: %v", query, out)
+		}
+	}
+	h.must(422, "", "GET", "/inventory/"+truck+"?integration_id=7", "")
+	for _, path := range []string{"/inventory", "/inventory/" + truck} {
+		method := map[bool]string{true: "POST", false: "PATCH"}[path == "/inventory"]
+		h.must(403, "reader", method, path, `{"vin":"`+truck+`","make":"Ford"}`)
+	}
+}
+
+func TestForeignVehiclesAreNotFound(t *testing.T) {
+	h := open(t)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Ford"}`)
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/inventory/%s", ""}, {"GET", "/inventory/%s/history", ""}, {"PATCH", "/inventory/%s", `{"make":"Ford"}`}, {"GET", "/inventory/%s?integration_id=" + integration, ""},
+	} {
+		known, knownBody, _ := h.call("foreign", c.method, fmt.Sprintf(c.path, truck), c.body)
+		unknown, unknownBody, _ := h.call("foreign", c.method, fmt.Sprintf(c.path, sedan), c.body)
+		if known != 404 || unknown != 404 || comparable(knownBody, truck) != comparable(unknownBody, sedan) {
+			t.Errorf("%s %s: %d %s, unknown %d %s", c.method, c.path, known, knownBody, unknown, unknownBody)
+		}
+	}
+	for _, path := range []string{"/inventory?status=all", "/inventory?search=ford"} {
+		if out := h.must(200, "foreign", "GET", path, ""); len(out["vehicles"].([]any)) != 0 {
+			t.Errorf("%s: %v", path, out)
+		}
+	}
+	if out := h.must(200, "foreign", "GET", "/inventory/stats/summary", ""); out["stats"].(map[string]any)["total_count"] != "0" {
+		t.Error(out)
+	}
+	h.vehicle(201, "foreign", "POST", "/inventory", `{"vin":"`+truck+`","make":"Jeep"}`) // the same VIN, theirs
+	if v := h.vehicle(200, "", "GET", "/inventory/"+truck, ""); v["make"] != "Ford" {
+		t.Errorf("a foreign write changed it: %v", v)
+	}
+}
+
+// comparable takes out of a problem what names the request.
+func comparable(problem, vin string) string {
+	var p map[string]any
+	_ = json.Unmarshal([]byte(problem), &p)
+	delete(p, "requestId")
+	b, _ := json.Marshal(p)
+	return strings.ReplaceAll(string(b), vin, "VIN")
+}
+
+func TestListFilters(t *testing.T) {
+	h := open(t)
+	h.imports(row(truck, 2, map[Field]string{Make: "Ford", Model: "F-150", StockNumber: "A_100%"}))
+	h.now = h.now.Add(time.Minute)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+sedan+`","make":"Nissan","model":"Altima","stock_number":"N\\1"}`)
+	h.now = h.now.Add(time.Minute)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+wrongDigit+`","make":"Škoda","status":"sold"}`)
+	for query, want := range map[string]string{
+		"":                                       sedan + " " + truck,
+		"?status=active":                         sedan + " " + truck,
+		"?status=sold":                           wrongDigit,
+		"?status=all":                            wrongDigit + " " + sedan + " " + truck,
+		"?limit=1":                               sedan,
+		"?limit=1&offset=1":                      truck,
+		"?offset=2":                              "",
+		"?offset=9223372036854775807":            "",
+		"?limit=1000":                            sedan + " " + truck,
+		"?integration_id=" + integration:         truck,
+		"?integration_id=" + group:               "",
+		"?search=alTI":                           sedan,
+		"?search=hfa858":                         truck,
+		"?search=_1":                             truck,
+		"?search=0%25":                           truck,
+		"?search=%25":                            truck,
+		"?search=n%5C1":                          sedan,
+		"?search=FORD+":                          truck,
+		"?search=fordf":                          "",
+		"?status=all&search=%C5%A1KODA":          wrongDigit,
+		"?status=all&search=ford&limit=1":        truck,
+		"?status=sold&integration_id=" + group:   "",
+		"?search=" + url.QueryEscape("' OR 1=1"): "",
+	} {
+		if got := h.vins(query); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	page := h.must(200, "", "GET", "/inventory?limit=1000&search=a", "")["pagination"]
+	if want := (map[string]any{"total": 2.0, "limit": 200.0, "offset": 0.0}); !cmp.Equal(page, want) {
+		t.Errorf("pagination: %v", page)
+	}
+	h.vehicle(200, "", "GET", "/inventory/"+truck+"?integration_id="+strings.ToUpper(integration), "")
+	h.must(404, "", "GET", "/inventory/"+sedan+"?integration_id="+integration, "")
+}
+
+func TestListPageGolden(t *testing.T) {
+	h := open(t)
+	id := h.dealership("Ancira Ford", "America/Chicago")
+	h.imports(row(truck, 2, map[Field]string{
+		StockNumber: "FA85881", Year: "2017", Make: "FORD", Model: "F-150", Trim: "Platinum", Price: "$35,997", InternetPrice: "35497.50", Mileage: "107,031 mi", ExteriorColor: "Ruby \"Red\"",
+		InteriorColor: "Brunello", BodyStyle: "4D SuperCrew", Condition: "U", DateInStock: "11/03/2026", DealershipID: id, Description: "one\ntwo", Cost: "20000",
+	}))
+	h.imports(row(wrongDigit, 3, map[Field]string{Status: "sold"}))
+	_, body, _ := h.call("", "GET", "/inventory?status=all&limit=5", "")
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, []byte(body), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", "list.golden.json")
+	if *update {
+		_ = os.MkdirAll("testdata", 0o755)
+		if err := os.WriteFile(path, pretty.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), pretty.String()); diff != "" {
+		t.Errorf("list page (go test -update rewrites it):\n%s", diff)
+	}
+}
+
+func TestSensitiveFieldsAreForAdministrators(t *testing.T) {
+	h := open(t)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","cost":"20000","price":"30000","invoice":1,"book_value":"2","wholesale_price":"3.00"}`)
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"cost":"21000"}`)
+	secret := []string{"cost", "invoice", "book_value", "wholesale_price"}
+	for as, shown := range map[string]bool{"": false, "reader": false, "admin": true} {
+		v := h.vehicle(200, as, "GET", "/inventory/"+truck, "")
+		_, history, _ := h.call(as, "GET", "/inventory/"+truck+"/history", "")
+		for _, name := range secret {
+			if _, there := v[name]; there != shown || strings.Contains(history, `"`+name+`"`) != shown {
+				t.Errorf("%q sees %s: %v %s", as, name, there, history)
+			}
+		}
+		if n := strings.Count(history, "change_type"); n != map[bool]int{true: 2, false: 1}[shown] {
+			t.Errorf("%q: %d entries: %s", as, n, history)
+		}
+	}
+}
+
+func TestHistoryTellsWhatHappened(t *testing.T) {
+	h := open(t)
+	h.imports(row(truck, 7, map[Field]string{Price: "30000", Make: "Ford", Transmission: "8-Speed Automatic", ExteriorColor: "Ruby Red"}))
+	h.now = h.now.Add(time.Hour)
+	if got := h.imports(row(truck, 8, map[Field]string{Price: "$30,000.00", Make: "FORD", Transmission: "automatic", ExteriorColor: "ruby  red"})); got[0] != Unchanged {
+		t.Errorf("other spelling: %v", got)
+	}
+	h.imports(row(truck, 9, map[Field]string{Price: "29000", Transmission: "CVT", Status: "sold"}))
+	h.now = h.now.Add(time.Hour)
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"exterior_color":"RUBY RED"}`)
+	var got struct {
+		History []struct {
+			ChangeType string                            `json:"change_type"`
+			Changed    map[string]struct{ Old, New any } `json:"changed_fields"`
+			Source     string
+			ActorName  *string `json:"actor_name"`
+			File       *string
+			Line       *int
+			CreatedAt  string `json:"created_at"`
+		}
+	}
+	_, body, _ := h.call("", "GET", "/inventory/"+truck+"/history", "")
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err, body)
+	}
+	var lines []string
+	for _, e := range got.History {
+		line := e.ChangeType + " " + e.Source + " " + e.CreatedAt
+		if e.File != nil {
+			line += fmt.Sprintf(" %s:%d", *e.File, *e.Line)
+		}
+		if e.ActorName != nil {
+			line += " by " + *e.ActorName
+		}
+		fields, _ := json.Marshal(e.Changed)
+		lines = append(lines, line+" "+string(fields))
+	}
+	want := []string{
+		`created import 2026-11-23T12:00:00Z stock.csv:7 {"exterior_color":{"Old":null,"New":"Ruby Red"},"gears":{"Old":null,"New":8},"make":{"Old":null,"New":"Ford"},"price":{"Old":null,"New":"30000.00"},"status":{"Old":null,"New":"active"},"transmission":{"Old":null,"New":"8-Speed Automatic"},"transmission_type":{"Old":null,"New":"automatic"}}`,
+		`price_change import 2026-11-23T13:00:00Z stock.csv:9 {"price":{"Old":"30000.00","New":"29000.00"}}`,
+		`status_change import 2026-11-23T13:00:00Z stock.csv:9 {"status":{"Old":"active","New":"sold"}}`,
+		`field_update import 2026-11-23T13:00:00Z stock.csv:9 {"gears":{"Old":8,"New":null},"transmission":{"Old":"8-Speed Automatic","New":"CVT"},"transmission_type":{"Old":"automatic","New":"cvt"}}`,
+		`field_update api 2026-11-23T14:00:00Z by Test key {"exterior_color":{"Old":"Ruby Red","New":"RUBY RED"}}`,
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	h := open(t)
+	stats := func() map[string]any {
+		return h.must(200, "", "GET", "/inventory/stats/summary", "")["stats"].(map[string]any)
+	}
+	zero := map[string]any{"total_count": "0", "active_count": "0", "sold_count": "0", "new_count": "0", "used_count": "0", "avg_price": "0", "avg_mileage": "0", "avg_days_on_lot": "0"}
+	if diff := cmp.Diff(zero, stats()); diff != "" {
+		t.Error(diff)
+	}
+	h.imports(
+		row(truck, 2, map[Field]string{Price: "10000.01", Mileage: "10", Condition: "U", DateInStock: "2026-11-13"}),
+		row(sedan, 3, map[Field]string{Price: "10000.00", Mileage: "11", Condition: "N", DateInStock: "2026-11-18"}),
+		row(wrongDigit, 4, map[Field]string{Price: "500000", Condition: "N", Status: "sold"}),
+		row("1FTEW1EF8HFA85882", 5, map[Field]string{DateInStock: "2027-01-01"}),
+	)
+	want := map[string]any{"total_count": "4", "active_count": "3", "sold_count": "1", "new_count": "1", "used_count": "1", "avg_price": "10000.01", "avg_mileage": "11", "avg_days_on_lot": "5"}
+	if diff := cmp.Diff(want, stats()); diff != "" {
+		t.Error(diff)
+	}
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
+	want = map[string]any{"total_count": "4", "active_count": "2", "sold_count": "2", "new_count": "1", "used_count": "0", "avg_price": "10000.00", "avg_mileage": "11", "avg_days_on_lot": "3"}
+	if diff := cmp.Diff(want, stats()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDaysOnLotFollowTheDealershipsCalendar(t *testing.T) {
+	h := open(t)
+	id := h.dealership("Honolulu", "Pacific/Honolulu") // UTC-10
+	h.now = time.Date(2026, 11, 24, 9, 59, 0, 0, time.UTC)
+	h.imports(row(truck, 2, map[Field]string{DealershipID: id, DateInStock: "2026-11-20"}), row(sedan, 3, map[Field]string{DateInStock: "2026-11-20"}))
+	days := func(vin string) float64 {
+		t.Helper()
+		single := h.vehicle(200, "", "GET", "/inventory/"+vin, "")["days_on_lot"].(float64)
+		for _, v := range h.must(200, "", "GET", "/inventory?status=all", "")["vehicles"].([]any) {
+			if v := v.(map[string]any); v["vin"] == vin && v["days_on_lot"] != single {
+				t.Errorf("%s: list shows %v, record %v", vin, v["days_on_lot"], single)
+			}
+		}
+		return single
+	}
+	if days(truck) != 3 || days(sedan) != 4 {
+		t.Errorf("before midnight there: %v %v", days(truck), days(sedan))
+	}
+	h.now = h.now.Add(2 * time.Minute)
+	if days(truck) != 4 || days(sedan) != 4 {
+		t.Errorf("after midnight there: %v %v", days(truck), days(sedan))
+	}
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
+	h.now = h.now.AddDate(0, 1, 0)
+	if days(truck) != 4 || days(sedan) != 34 {
+		t.Errorf("a month after the sale: %v %v", days(truck), days(sedan))
+	}
+}
+
+func TestOnlyDealershipIsTheDefault(t *testing.T) {
+	h := open(t)
+	first := h.dealership("First", "UTC")
+	if v := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Ford"}`); v["dealership_id"] != first {
+		t.Errorf("one dealership: %v", v["dealership_id"])
+	}
+	h.dealership("Second", "UTC")
+	if v := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+sedan+`","make":"Ford"}`); v["dealership_id"] != nil {
+		t.Errorf("two dealerships: %v", v["dealership_id"])
+	}
+	if v := h.vehicle(200, "", "PATCH", "/inventory/"+sedan, `{"dealership_id":"`+first+`"}`); v["dealership_id"] != first {
+		t.Errorf("patched: %v", v["dealership_id"])
+	}
+	if n, err := h.stock.Count(t.Context(), h.tenant(), first); n != 2 || err != nil {
+		t.Errorf("held: %d %v", n, err)
+	}
+}

@@ -64,8 +64,7 @@ func (im *Importer) Run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	l := &loading{im: im, in: in, survey: found, report: Report{File: in.File, Unmapped: found.mapping.Unmapped, Notes: found.mapping.Notes}}
-	l.tally = tallies{}
+	l := &loading{im: im, in: in, survey: found, report: Report{File: in.File, Unmapped: found.mapping.Unmapped, Notes: found.mapping.Notes}, tally: tallies{}}
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		if err := l.load(ctx, tx); err != nil {
 			return err

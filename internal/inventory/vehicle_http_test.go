@@ -40,7 +40,7 @@ const (
 
 // house is the inventory behind its real handler, with callers named by a header.
 type house struct {
-	*testing.T
+	testing.TB
 	api     *rest.API
 	stock   *Stock
 	dealers *dealer.Dealers
@@ -48,8 +48,8 @@ type house struct {
 	now     time.Time
 }
 
-func open(t *testing.T) *house {
-	h := &house{T: t, db: sqldbtest.Open(t, sqldb.Stock), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+func open(t testing.TB) *house {
+	h := &house{TB: t, db: sqldbtest.Open(t, sqldb.Stock), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
 	h.stock = NewStock(h.db, Options{PageCacheBytes: 1 << 20, Now: clock})
 	h.dealers = &dealer.Dealers{DB: h.db, Now: clock, Held: h.stock.Count, Changed: h.stock.Bump}

@@ -12,9 +12,8 @@ import (
 	"carfluence/internal/sqldb"
 )
 
-// where is the condition of a filter; its own parameters come first, from $2.
+// where is what a filter adds to the condition on the group; its parameters count from $2.
 func (f Filter) where() (condition string, args []any) {
-	condition = `dealer_group_id = $1`
 	add := func(text string, arg any) {
 		args = append(args, arg)
 		condition += ` AND ` + strings.ReplaceAll(text, "$", "$"+strconv.Itoa(len(args)+1))
@@ -35,7 +34,7 @@ var wildcards = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func countListed(ctx context.Context, t *sqldb.Tenant, f Filter) (n int64, err error) {
 	where, args := f.where()
-	if err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE `+where, args...).Scan(&n); err != nil {
+	if err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE dealer_group_id = $1`+where, args...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count vehicles: %w", err)
 	}
 	return n, nil
@@ -48,7 +47,7 @@ func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at res
 	n := len(args) + 2
 	args = append(args, at.Limit, at.Offset)
 	rows, err := t.Query(ctx, `SELECT v.document, v.lot_since, v.dealership_id FROM (
-		SELECT vin, created_at FROM vehicle WHERE `+where+` ORDER BY created_at DESC, vin LIMIT $`+strconv.Itoa(n)+` OFFSET $`+strconv.Itoa(n+1)+`) p
+		SELECT vin, created_at FROM vehicle WHERE dealer_group_id = $1`+where+` ORDER BY created_at DESC, vin LIMIT $`+strconv.Itoa(n)+` OFFSET $`+strconv.Itoa(n+1)+`) p
 		JOIN vehicle v ON v.dealer_group_id = $1 AND v.vin = p.vin ORDER BY p.created_at DESC, p.vin`, args...)
 	first := true
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {

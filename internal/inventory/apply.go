@@ -23,8 +23,10 @@ type work struct {
 	now      time.Time
 	days     calendar
 	stored   map[string]*Vehicle
-	writes   []*Vehicle
+	inserts  []*Vehicle // and vehicles whose indexed columns change
+	updates  []*Vehicle
 	history  []entry
+	scratch  []byte
 	counts   counts
 }
 
@@ -120,8 +122,18 @@ func (w *work) change(c *Change) Outcome {
 		v.entries++
 		w.history = append(w.history, entry{v.VIN, v.entries, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), c.Line})
 	}
-	w.writes = append(w.writes, v)
+	if v.sameIndexed(&was) {
+		w.updates = append(w.updates, v)
+	} else {
+		w.inserts = append(w.inserts, v)
+	}
 	return Updated
+}
+
+// sameIndexed tells that what stands in indexes is the same in both.
+func (v *Vehicle) sameIndexed(was *Vehicle) bool {
+	return v.Values[Status] == was.Values[Status] && v.Values[DealershipID] == was.Values[DealershipID] &&
+		v.SourceIntegrationID == was.SourceIntegrationID && v.search() == was.search()
 }
 
 // settle updates what follows from a vehicle's values.
@@ -161,7 +173,7 @@ func (w *work) create(c *Change) Outcome {
 	w.stored[v.VIN] = v
 	w.counts.add(v, 1)
 	w.history = append(w.history, entry{v.VIN, 1, Created, "{}", c.Line})
-	w.writes = append(w.writes, v)
+	w.inserts = append(w.inserts, v)
 	return Added
 }
 
@@ -179,7 +191,7 @@ func (v *Vehicle) override(c *Change) {
 }
 
 func (w *work) write(ctx context.Context, tx *sqldb.Tenant) error {
-	if len(w.writes) == 0 {
+	if len(w.inserts)+len(w.updates) == 0 {
 		return nil
 	}
 	if err := w.storeVehicles(ctx, tx); err != nil {

@@ -63,7 +63,9 @@ const (
 	LeftOut // not known, and the source only updates
 )
 
-func (s *Stock) instant() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+// instant is the time of a write, in whole seconds: lists show no finer ones, and their order, newest first and
+// then by VIN, is to be the one they show.
+func (s *Stock) instant() time.Time { return s.now().UTC().Truncate(time.Second) }
 
 // location is a time zone by its IANA name, UTC for an unknown one.
 func (s *Stock) location(name string) *time.Location {

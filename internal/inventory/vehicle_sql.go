@@ -17,8 +17,8 @@ const (
 	entriesPerStatement  = 25
 )
 
-const vehicleColumns = `vin, dealership_id, stock_number, year, make, model, trim, price_cents, mileage, condition, body_style, status,
-	source_integration_id, lot_since, sold_at, created_at, updated_at, entries, overrides, search, document, record`
+const vehicleColumns = `vin, stock_number, year, make, model, trim, price_cents, mileage, condition, body_style, lot_since, sold_at, updated_at,
+	entries, overrides, document, record, dealership_id, status, source_integration_id, created_at, search`
 
 const numVehicleColumns = 22
 
@@ -96,20 +96,10 @@ func (c chunks) insert(ctx context.Context, tx *sqldb.Tenant, rows int, bind fun
 }
 
 func (w *work) storeVehicles(ctx context.Context, tx *sqldb.Tenant) error {
-	var scratch []byte
-	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
-	err := statements.insert(ctx, tx, len(w.writes), func(args []any, row int) []any {
-		v := w.writes[row]
-		scratch = w.days.document(scratch[:0], v)
-		document := string(scratch)
-		scratch = appendRecord(scratch[:0], &v.Values)
-		record := string(scratch)
-		price, priced := cents(v.Values[Price])
-		return append(args, v.VIN, text(v.Values[DealershipID]), text(v.Values[StockNumber]), integer(v.Values[Year]), text(v.Values[Make]),
-			text(v.Values[Model]), text(v.Values[Trim]), known(price, priced), integer(v.Values[Mileage]), text(v.Values[Condition]),
-			text(v.Values[BodyStyle]), v.Values[Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.CreatedAt),
-			sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), document, record)
-	})
+	err := w.updateVehicles(ctx, tx)
+	if err == nil {
+		err = w.insertVehicles(ctx, tx)
+	}
 	if sqldb.IsForeignKey(err) {
 		return errNoDealership
 	}
@@ -117,6 +107,43 @@ func (w *work) storeVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 		return fmt.Errorf("store vehicles: %w", err)
 	}
 	return nil
+}
+
+func (w *work) insertVehicles(ctx context.Context, tx *sqldb.Tenant) error {
+	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
+	return statements.insert(ctx, tx, len(w.inserts), func(args []any, row int) []any {
+		v := w.inserts[row]
+		args = append(w.plainColumns(args, v), text(v.Values[DealershipID]), v.Values[Status], text(v.SourceIntegrationID))
+		return append(args, sqldb.At(v.CreatedAt), v.search())
+	})
+}
+
+// updateVehicle leaves alone what stands in indexes: writing the same value there costs as much as a new one.
+const updateVehicle = `UPDATE vehicle SET stock_number = $3, year = $4, make = $5, model = $6, trim = $7, price_cents = $8, mileage = $9,
+	condition = $10, body_style = $11, lot_since = $12, sold_at = $13, updated_at = $14, entries = $15, overrides = $16, document = $17, record = $18
+	WHERE dealer_group_id = $1 AND vin = $2`
+
+func (w *work) updateVehicles(ctx context.Context, tx *sqldb.Tenant) error {
+	var args []any
+	for _, v := range w.updates {
+		args = w.plainColumns(args[:0], v)
+		if _, err := tx.Exec(ctx, updateVehicle, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plainColumns are the VIN and the columns that stand in no index.
+func (w *work) plainColumns(args []any, v *Vehicle) []any {
+	w.scratch = w.days.document(w.scratch[:0], v)
+	document := string(w.scratch)
+	w.scratch = appendRecord(w.scratch[:0], &v.Values)
+	record := string(w.scratch)
+	price, priced := cents(v.Values[Price])
+	return append(args, v.VIN, text(v.Values[StockNumber]), integer(v.Values[Year]), text(v.Values[Make]), text(v.Values[Model]), text(v.Values[Trim]),
+		known(price, priced), integer(v.Values[Mileage]), text(v.Values[Condition]), text(v.Values[BodyStyle]), int64(v.LotSince), sqldb.At(v.SoldAt),
+		sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), document, record)
 }
 
 func (w *work) storeHistory(ctx context.Context, tx *sqldb.Tenant) error {

@@ -25,10 +25,11 @@ import (
 
 // Time limits of connections.
 const (
-	headerTimeout = 10 * time.Second // a request's header must have arrived
-	idleTimeout   = 2 * time.Minute  // a kept-alive connection waits for the next request
-	writeTimeout  = 2 * time.Minute  // an answer must have been taken
-	shutdownLimit = 30 * time.Second // requests under way may finish
+	headerTimeout = 10 * time.Second       // a request's header must have arrived
+	idleTimeout   = 2 * time.Minute        // a kept-alive connection waits for the next request
+	writeTimeout  = 2 * time.Minute        // an answer must have been taken
+	shutdownLimit = 30 * time.Second       // requests under way may finish
+	lastRequests  = 250 * time.Millisecond // connections that are open when the port closes send their last request
 	pruneEvery    = time.Hour
 	// changesKept is how long the change log is kept; no lease is longer than seconds.
 	changesKept = time.Hour
@@ -57,7 +58,8 @@ type Server struct {
 	sessions    *auth.Sessions
 	observer    *observer
 
-	draining atomic.Bool
+	draining    atomic.Bool
+	connections atomic.Int64 // open ones of the API
 }
 
 // NewServer wires all parts. It takes the data folder's lock: one server per folder.
@@ -190,6 +192,9 @@ func (s *Server) Listen(ctx context.Context) (l Listeners, err error) {
 	if l.API, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
 		return l, fmt.Errorf("--listen: %w", err)
 	}
+	if tcp, ok := l.API.(*net.TCPListener); ok {
+		l.API = newPort(tcp)
+	}
 	if s.config.MetricsListen == "off" || s.config.MetricsListen == "" {
 		return l, nil
 	}
@@ -210,7 +215,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	g.Go(func() error { return s.signingKeys.Run(parts) })
 	g.Go(func() error { return s.prune(parts) })
 	api := s.httpServer(s)
-	api.ReadHeaderTimeout, api.MaxHeaderBytes = headerTimeout, 2*rest.MaxHeaderBytes
+	api.ReadHeaderTimeout, api.MaxHeaderBytes, api.ConnState = headerTimeout, 2*rest.MaxHeaderBytes, s.count
 	g.Go(func() error { return s.serve(api, l.API, s.config.TLSCert, s.config.TLSKey) })
 	metrics := s.httpServer(s.observer.handler())
 	if l.Metrics != nil {
@@ -221,7 +226,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	case <-ctx.Done():
 	case <-parts.Done():
 	}
-	err := s.shutdown(api, metrics)
+	err := s.shutdown(l.API, api, metrics)
 	cancel() // only now: the ledger settles what the last requests spent
 	return errors.Join(err, g.Wait(), s.lock.Unlock())
 }
@@ -233,6 +238,15 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
+func (s *Server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.connections.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.connections.Add(-1)
+	}
+}
+
 func (s *Server) serve(h *http.Server, l net.Listener, cert, key string) error {
 	var err error
 	if cert != "" {
@@ -241,18 +255,27 @@ func (s *Server) serve(h *http.Server, l net.Listener, cert, key string) error {
 	} else {
 		err = h.Serve(l)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || s.draining.Load() && errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve %s: %w", l.Addr(), err)
 }
 
-func (s *Server) shutdown(servers ...*http.Server) error {
+func (s *Server) shutdown(l net.Listener, servers ...*http.Server) error {
 	s.draining.Store(true)
 	time.Sleep(s.config.Drain)
+	if p, ok := l.(*port); ok {
+		if err := p.turnAway(); err != nil {
+			s.log.Warn("clients that connect now may be cut off", "error", err)
+		}
+	}
+	// The port first: once Shutdown has begun, net/http drops requests it has not read yet.
+	all := []error{l.Close()}
+	for end := time.Now().Add(lastRequests); s.connections.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
 	defer cancel()
-	var all []error
 	for _, h := range servers {
 		all = append(all, h.Shutdown(ctx))
 	}

@@ -1,0 +1,5 @@
+package app
+
+import "syscall"
+
+func shortQueue(fd uintptr) error { return syscall.Listen(int(fd), 0) }

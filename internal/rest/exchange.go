@@ -161,6 +161,9 @@ func (x *Exchange) fail(err error) {
 	if x.body != nil {
 		x.body.Reset()
 	}
+	if k := errs.KindOf(err); (k == errs.KindInternal || k == errs.KindUnavailable) && x.r.Context().Err() != nil {
+		err = &errs.Error{Kind: kindGone, Code: "client_gone", Detail: "The client left before the answer.", Err: err}
+	}
 	x.err = err
 	p := problemOf(err)
 	p.decorate(x)

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -132,6 +133,30 @@ func TestErrorKinds(t *testing.T) {
 		if x := s.seen[len(s.seen)-1]; !errors.Is(x.Err(), err) {
 			t.Errorf("the log gets %v, want %v", x.Err(), err)
 		}
+	}
+}
+
+// What a client that left makes the stores say is no failure of the server.
+func TestAClientThatLeftIsNoServerError(t *testing.T) {
+	s := newStand(t)
+	for _, err := range []error{context.Canceled, errs.UnavailableFor(time.Second, "The count is not known.", context.Canceled)} {
+		s.failWith = err
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/v1/fail", nil).WithContext(ctx))
+		if x := s.seen[len(s.seen)-1]; x.Status() != 499 || !errors.Is(x.Err(), err) {
+			t.Errorf("observed %d %v", x.Status(), x.Err())
+		}
+	}
+}
+
+func TestFaultsAreBounded(t *testing.T) {
+	s := newStand(t)
+	s.failWith = errs.Invalid("invalid", "No.", errs.At("#/"+strings.Repeat("x", 100_000), strings.Repeat("y", 100_000)), errs.At("#/"+someKey, "unknown member "+someKey))
+	a := s.send("GET", "/api/v1/fail", "")
+	s.want(422, "invalid", a)
+	if got := a.places(t); len(a.body) > 2000 || len(got) != 2 || looksSecret(string(a.body)) {
+		t.Errorf("%d bytes: %.300s", len(a.body), a.body)
 	}
 }
 

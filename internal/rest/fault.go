@@ -76,7 +76,7 @@ func faultAt(location, detail string) errs.Fault {
 	if member, ok := missingMember(detail); ok {
 		path += "." + member
 	}
-	return errs.At(pointerOf(path), withoutSecrets(detail))
+	return errs.At(pointerOf(path), detail)
 }
 
 // A missing member is reported at its parent; the pointer should name the member itself.
@@ -97,7 +97,7 @@ func pointerOf(path string) string {
 		if name == "" {
 			continue
 		}
-		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(clip(withoutSecrets(showSigns.Replace(name)), 100))
+		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(withoutSecrets(showSigns.Replace(name)))
 		pointer += "/" + url.PathEscape(name)
 	}
 	return pointer

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -17,7 +18,11 @@ const (
 	kindMediaType
 	kindTimeout
 	kindHeaders
+	kindGone // nobody reads the answer; the log shows 499, as it is no failure of ours
 )
+
+// statusGone is what logs and metrics show for a client that left.
+const statusGone = 499
 
 // Realm is the protection space named in WWW-Authenticate.
 const Realm = "carfluence"
@@ -77,6 +82,8 @@ func statusOf(k errs.Kind) int {
 		return http.StatusRequestTimeout
 	case kindHeaders:
 		return http.StatusRequestHeaderFieldsTooLarge
+	case kindGone:
+		return statusGone
 	}
 	return http.StatusInternalServerError
 }
@@ -90,9 +97,29 @@ func problemOf(err error) *Problem {
 		e = errs.New(errs.KindInternal, "internal", "The server made a mistake. It is logged under this request id.")
 	}
 	return &Problem{
-		Status: statusOf(e.Kind), Code: e.Code, Detail: e.Detail, Errors: e.Faults,
+		Status: statusOf(e.Kind), Code: e.Code, Detail: e.Detail, Errors: presentable(e.Faults),
 		RequiredScopes: e.RequiredScopes, GrantedScopes: e.GrantedScopes, retryAfter: e.RetryAfter,
 	}
+}
+
+// Limits of a fault's texts in characters: the names in it may be the sender's.
+const (
+	maxPointer = 300
+	maxReason  = 500
+)
+
+// presentable bounds the faults and hides secrets that stood in the request.
+func presentable(faults []errs.Fault) []errs.Fault {
+	var out []errs.Fault
+	for _, f := range faults {
+		if looksSecret(f.Pointer) {
+			f.Pointer = "#"
+		}
+		f.Pointer = clip(f.Pointer, maxPointer)
+		f.Detail = withoutSecrets(clip(f.Detail, maxReason))
+		out = append(out, f)
+	}
+	return out
 }
 
 // decorate fills in what only the exchange knows.
@@ -138,11 +165,13 @@ func (p *Problem) challenge() string {
 }
 
 func (p *Problem) encode() []byte {
-	b, err := json.Marshal(p)
-	if err != nil { // texts and numbers always encode
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // a detail may say ">= 0"
+	if err := e.Encode(p); err != nil { // texts and numbers always encode
 		panic(err)
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // ProblemType is one stable code, for the pages under /problems.
@@ -203,6 +232,7 @@ var ProblemTypes = []ProblemType{
 	{"rate_limited", "Limit used up", 429, "The limit of this key, person or address is used up for the current window; Retry-After says when the next begins."},
 	{"login_throttled", "Too many failed logins", 429, "Too many failed attempts for this account or from this source. Retry-After says when to try again."},
 	{"header_too_large", "Header too large", 431, "The request's header is larger than 64 KiB."},
+	{"client_gone", "Client left", 499, "Only in the log: the client closed the connection before the answer."},
 	{"internal", "Internal error", 500, "The server made a mistake. It is logged under the request id."},
 	{"unavailable", "Temporarily unavailable", 503, "The server can't answer now; nothing was changed. Retry-After says when to try again."},
 }

@@ -192,7 +192,7 @@ func feedWhole(t *testing.T, found map[string]string, maker string, n int) int {
 
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	const rows = 4000
+	const rows = 2000
 	data, files := t.TempDir(), t.TempDir()
 	s := serve(t, data)
 	key := s.key(s.login(), 1_000_000, "inventory:read", "inventory:write")
@@ -201,6 +201,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	for round := range rounds(5, 50) {
 		feed := feedFile(t, files, "9FT", rows, 20_000+round)
 		w := write(t, s, key, fmt.Sprintf("8%02dFT", round), 6)
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		load := exec.Command(binary, "import", feed, "--dealer", "Crash Motors")
 		load.Env = environment(data)
 		if err := load.Start(); err != nil {

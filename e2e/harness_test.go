@@ -101,9 +101,15 @@ type server struct {
 // serve starts the program on a data folder and waits until it accepts connections.
 func serve(t testing.TB, data string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, data: data, done: make(chan struct{}), client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
-	s.cmd = exec.Command(binary, append([]string{"serve"}, args...)...)
-	s.cmd.Env = environment(data)
+	cmd := exec.Command(binary, append([]string{"serve"}, args...)...)
+	cmd.Env = environment(data)
+	return launch(t, cmd, data)
+}
+
+// launch starts a serve command whose environment is the caller's.
+func launch(t testing.TB, cmd *exec.Cmd, data string) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, data: data, done: make(chan struct{}), client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

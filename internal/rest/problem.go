@@ -167,7 +167,7 @@ func (p *Problem) challenge() string {
 func (p *Problem) encode() []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // a detail may say ">= 0"
+	e.SetEscapeHTML(false)              // a detail may say ">= 0"
 	if err := e.Encode(p); err != nil { // texts and numbers always encode
 		panic(err)
 	}

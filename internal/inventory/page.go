@@ -54,6 +54,9 @@ type groupVersion struct {
 	n      int64
 	readAt time.Time
 	writes int64 // known of in this process
+
+	days   calendar // as of daysOf; nil before the first use
+	daysOf int64
 }
 
 func newPages(maxBytes int64) *pages {
@@ -118,10 +121,41 @@ func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (in
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.n = max(g.n, n)       // of two readings at once the older may end last
 	if g.writes == writes { // else a write came in between, and what was read may be from before it
-		g.n, g.readAt = n, now
+		g.readAt = now
 	}
-	return n, nil
+	return g.n, nil
+}
+
+// saw makes sure that nobody is shown an older version than one that has been shown.
+func (p *pages) saw(group string, version int64) {
+	g := p.of(group)
+	g.mu.Lock()
+	g.n = max(g.n, version)
+	g.mu.Unlock()
+}
+
+// recentCalendar is for answers that are not kept: it may be as old as the version.
+func (s *Stock) recentCalendar(ctx context.Context, t *sqldb.Tenant) (calendar, error) {
+	version, err := s.pages.version(ctx, t, s.now())
+	if err != nil {
+		return nil, err
+	}
+	g := s.pages.of(t.Group())
+	g.mu.Lock()
+	days, known := g.days, g.days != nil && g.daysOf == version
+	g.mu.Unlock()
+	if known {
+		return days, nil
+	}
+	if days, err = s.calendar(ctx, t); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	g.days, g.daysOf = days, version
+	g.mu.Unlock()
+	return days, nil
 }
 
 // List returns a page of the group's vehicles, newest first, then by VIN.
@@ -135,36 +169,34 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 	if page := s.pages.get(key, now); page != nil {
 		return page, nil
 	}
-	page, version, err := s.fill(ctx, t, f, at, now)
-	if err == nil && version >= 0 {
-		key.version = version
+	page, version, whole, err := s.fill(ctx, t, f, at, now)
+	if err != nil {
+		return nil, err
+	}
+	s.pages.saw(t.Group(), version)
+	if key.version = version; whole {
 		s.pages.put(key, page)
 	}
-	return page, err
+	return page, nil
 }
 
 // fill makes a page between two equal readings of the version, so that its parts belong together. When writes
-// never pause it settles for what it got, and the version is -1: not to be kept.
-func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (*Page, int64, error) {
-	before, err := selectVersion(ctx, t)
-	if err != nil {
-		return nil, 0, err
+// never pause it settles for what it got, which is not whole and not to be kept.
+func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (page *Page, version int64, whole bool, err error) {
+	if version, err = selectVersion(ctx, t); err != nil {
+		return nil, 0, false, err
 	}
-	var page *Page
-	for range 3 {
+	for range 5 {
 		if page, err = s.makePage(ctx, t, f, at, now); err != nil {
-			return nil, 0, err
+			return nil, 0, false, err
 		}
 		after, err := selectVersion(ctx, t)
-		if err != nil {
-			return nil, 0, err
+		if err != nil || after == version {
+			return page, after, err == nil, err
 		}
-		if after == before {
-			return page, after, nil
-		}
-		before = after
+		version = after
 	}
-	return page, -1, nil
+	return page, version, false, nil
 }
 
 func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (*Page, error) {

@@ -374,3 +374,22 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkShow(b *testing.B) {
+	h := open(b)
+	h.imports(row(truck, 2, map[Field]string{Make: "Ford", Price: "1"}))
+	b.ReportAllocs()
+	for b.Loop() {
+		h.call("", "GET", "/inventory/"+truck, "")
+	}
+}
+
+// The whole handler for a page in memory.
+func BenchmarkHotList(b *testing.B) {
+	h := open(b)
+	h.imports(row(truck, 2, map[Field]string{Make: "Ford", Price: "1"}))
+	b.ReportAllocs()
+	for b.Loop() {
+		h.call("", "GET", "/inventory?limit=1", "")
+	}
+}

@@ -23,7 +23,7 @@ type Summary struct {
 
 // Summary of the group's stock.
 func (s *Stock) Summary(ctx context.Context, t *sqldb.Tenant) (Summary, error) {
-	days, err := s.calendar(ctx, t)
+	days, err := s.recentCalendar(ctx, t)
 	if err != nil {
 		return Summary{}, err
 	}

@@ -117,7 +117,7 @@ func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*
 
 // encode wraps a full record.
 func (s *Stock) encode(ctx context.Context, p auth.Principal, v *Vehicle) (*encoded, error) {
-	days, err := s.calendar(ctx, s.db.Tenant(p.Group))
+	days, err := s.recentCalendar(ctx, s.db.Tenant(p.Group))
 	if err != nil {
 		return nil, err
 	}

@@ -177,14 +177,17 @@ func (w *work) create(c *Change) Outcome {
 	return Added
 }
 
-// override remembers what a PATCH has set, and releases what it has set to null.
+// override remembers what a PATCH has set, and releases what it has set to null, with what followed from it.
 func (v *Vehicle) override(c *Change) {
+	if c.Present.Has(Transmission) && c.Values[Transmission] == "" {
+		v.Overrides.Remove(TransmissionType)
+		v.Overrides.Remove(Gears)
+	}
 	for f := range NumFields {
 		switch {
-		case !c.Present.Has(f):
-		case c.Values[f] == "":
+		case v.Values[f] == "" || c.Present.Has(f) && c.Values[f] == "":
 			v.Overrides.Remove(f)
-		default:
+		case c.Present.Has(f):
 			v.Overrides.Add(f)
 		}
 	}

@@ -45,7 +45,7 @@ func (v *Vehicle) search() string {
 // FoldSearch prepares a text to search for; ok is false when nothing can match.
 func FoldSearch(text string) (folded string, ok bool) {
 	folded = strings.ToLower(strings.TrimSpace(text))
-	return folded, !strings.ContainsAny(folded, "\n\x00") && utf8.ValidString(folded)
+	return folded, !strings.ContainsAny(folded, "\n\x00") && utf8.ValidString(text)
 }
 
 // appendListed appends an object of the members lists show, without its closing brace.

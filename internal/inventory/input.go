@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -161,7 +162,7 @@ func (r *inputReader) vin(pointer string, value []byte) {
 // the faults inside a list have been named already.
 func (r *inputReader) value(f Field, pointer string, raw []byte) (canonical, detail string) {
 	if string(raw) == "null" {
-		if fields[f].needed {
+		if fields[f].needed && !r.patch { // a patch releases its override; the value stays
 			return "", "can't be null; " + mustBeWord(f)
 		}
 		return "", ""
@@ -279,12 +280,15 @@ func readMoney(f Field, raw []byte) (string, string) {
 	if !isNumber(raw) && raw[0] != '"' {
 		return "", `must be an amount: a decimal string as in "32999.00", or a number`
 	}
+	between := fmt.Sprintf("between %s and %s", money.FromCents(fields[f].low), money.FromCents(f.top()))
 	amount, err := money.ParseJSON(raw)
-	switch low := fields[f].low; {
+	switch {
+	case errors.Is(err, money.ErrRange), err == nil && (amount.Cents() < fields[f].low || amount.Cents() > f.top()):
+		return "", "must lie " + between
+	case errors.Is(err, money.ErrSyntax) && isNumber(raw): // longer than any amount
+		return "", "must be an amount " + between + " with at most two decimals"
 	case err != nil:
 		return "", err.Error()
-	case amount.Cents() < low || amount.Cents() > f.top():
-		return "", fmt.Sprintf("must lie between %s and %s", money.FromCents(low), money.FromCents(f.top()))
 	}
 	return amount.String(), ""
 }
@@ -399,10 +403,7 @@ func mergeMap(stored, patch string) string {
 	return MapOf(merged)
 }
 
-// escapePointer escapes a member's name for a JSON pointer (RFC 6901).
+// escapePointer escapes a member's name for a JSON pointer in its URI fragment form (RFC 6901 section 6).
 func escapePointer(name string) string {
-	if !strings.ContainsAny(name, "~/") {
-		return name
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+	return url.PathEscape(strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1"))
 }

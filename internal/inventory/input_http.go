@@ -33,6 +33,10 @@ func inputSchema(text string, patch bool) map[string]any {
 	properties := map[string]any{"vin": vinSchema()}
 	for f := range NumFields {
 		s := fieldSchema(f, true)
+		if fields[f].needed && patch {
+			s["type"], s["enum"] = []string{"string", "null"}, append(enumOf(f), nil)
+			s["description"] = "Null releases the override: the value stays until a source tells another."
+		}
 		if f == Custom && patch {
 			s["additionalProperties"] = map[string]any{"type": []string{"string", "null"}, "maxLength": fields[f].max}
 		}

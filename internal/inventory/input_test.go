@@ -67,20 +67,21 @@ func TestInputIsReadExactly(t *testing.T) {
 
 func TestInputNamesEveryFault(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"vin":"1FTEW1EF8HFA8588","year":2017}`:   "#/vin",
-		`{"vin":"1FTEW1EF8HFA8588O","year":2017}`:  "#/vin",
-		`{"vin":"11111111111111111","year":2017}`:  "#/vin",
-		`{"vin":17,"year":2017}`:                   "#/vin",
-		`{"vin":null,"year":2017}`:                 "#/vin",
-		`{"year":2017}`:                            "#/vin",
-		`{}`:                                       "#/vin",
-		`{"vin":"` + goodVIN + `"}`:                "#",
-		`[]`:                                       "#",
-		`null`:                                     "#",
-		`"x"`:                                      "#",
-		`{"vin":"` + goodVIN + `","Price":"1"}`:    "#/Price",
-		`{"vin":"` + goodVIN + `","a/b~c":1}`:      "#/a~1b~0c",
-		`{"vin":"` + goodVIN + `","vin_status":1}`: "#/vin_status",
+		`{"vin":"1FTEW1EF8HFA8588","year":2017}`:        "#/vin",
+		`{"vin":"1FTEW1EF8HFA8588O","year":2017}`:       "#/vin",
+		`{"vin":"11111111111111111","year":2017}`:       "#/vin",
+		`{"vin":17,"year":2017}`:                        "#/vin",
+		`{"vin":null,"year":2017}`:                      "#/vin",
+		`{"year":2017}`:                                 "#/vin",
+		`{}`:                                            "#/vin",
+		`{"vin":"` + goodVIN + `"}`:                     "#",
+		`[]`:                                            "#",
+		`null`:                                          "#",
+		`"x"`:                                           "#",
+		`{"vin":"` + goodVIN + `","Price":"1"}`:         "#/Price",
+		`{"vin":"` + goodVIN + `","a/b~c":1}`:           "#/a~1b~0c",
+		`{"vin":"` + goodVIN + `","é x":1}`:             "#/%C3%A9%20x",
+		`{"vin":"` + goodVIN + `","vin_status":1}`:      "#/vin_status",
 		`{"vin":"` + goodVIN + `","price":"32999.001"}`: "#/price", `{"vin":"` + goodVIN + `","price":32999.001}`: "#/price", `{"vin":"` + goodVIN + `","price":"$5"}`: "#/price", `{"vin":"` + goodVIN + `","price":-1}`: "#/price",
 		`{"vin":"` + goodVIN + `","price":0}`: "#/price", `{"vin":"` + goodVIN + `","price":1000000000}`: "#/price", `{"vin":"` + goodVIN + `","price":true}`: "#/price", `{"vin":"` + goodVIN + `","price":[]}`: "#/price", `{"vin":"` + goodVIN + `","price":""}`: "#/price",
 		`{"vin":"` + goodVIN + `","year":"2017"}`: "#/year", `{"vin":"` + goodVIN + `","year":2017.5}`: "#/year", `{"vin":"` + goodVIN + `","year":1899}`: "#/year", `{"vin":"` + goodVIN + `","year":2028}`: "#/year", `{"vin":"` + goodVIN + `","year":1e30}`: "#/year",
@@ -101,6 +102,15 @@ func TestInputNamesEveryFault(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: faults at %q, want %q", body, got, want)
+		}
+	}
+}
+
+func TestAmountsOutOfRangeAreToldTheFieldsOwn(t *testing.T) {
+	for _, amount := range []string{"-1", "0", "1000000000", `"99999999999999999999"`, "1e99", "1e400"} {
+		_, faults := readInput(t, `{"vin":"`+goodVIN+`","price":`+amount+`}`)
+		if len(faults) != 1 || !strings.Contains(faults[0].Detail, "between 0.01 and 999999999.99") {
+			t.Errorf("%s: %v", amount, faults)
 		}
 	}
 }

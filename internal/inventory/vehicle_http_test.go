@@ -215,6 +215,32 @@ func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
 	}
 }
 
+// Nothing a PATCH has set may be kept from feeds for ever: not the status, which can't be null, nor what had
+// followed from another field.
+func TestEveryOverrideCanBeReleased(t *testing.T) {
+	h := open(t)
+	feed := row(truck, 2, map[Field]string{Transmission: "8-Speed Automatic", Photos: "http://a/1|http://a/2"})
+	h.imports(feed)
+	v := h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold","photos":["http://b/1"],"transmission":"6-Speed Manual"}`)
+	if want := []any{"transmission", "transmission_type", "gears", "status", "photos", "photo_count"}; !cmp.Equal(v["overrides"], want) {
+		t.Errorf("overrides: %v", v["overrides"])
+	}
+	v = h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":null,"photos":null,"transmission":null}`)
+	if !cmp.Equal(v["overrides"], []any{}) || v["status"] != "sold" || v["sold_at"] == nil || v["transmission_type"] != "manual" {
+		t.Errorf("released: %v, status %v, type %v", v["overrides"], v["status"], v["transmission_type"])
+	}
+	feed.Put(Status, StatusActive)
+	h.imports(feed)
+	v = h.vehicle(200, "", "GET", "/inventory/"+truck, "")
+	if v["status"] != "active" || v["photo_count"] != 2.0 || v["transmission_type"] != "automatic" || v["gears"] != 8.0 {
+		t.Errorf("after the feed: %v %v %v %v", v["status"], v["photo_count"], v["transmission_type"], v["gears"])
+	}
+	v = h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"transmission":null,"gears":7}`)
+	if !cmp.Equal(v["overrides"], []any{"gears"}) {
+		t.Errorf("an override of its own is released: %v", v["overrides"])
+	}
+}
+
 func TestRefusedBodies(t *testing.T) {
 	h := open(t)
 	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Ford"}`)
@@ -255,7 +281,7 @@ func TestRefusedBodies(t *testing.T) {
 func TestRefusedQueries(t *testing.T) {
 	h := open(t)
 	for query, parameter := range map[string]string{
-		"?limit=0": "limit", "?limit=x": "limit", "?offset=-1": "offset", "?status=gone": "status", "?integration_id=7": "integration_id", "?search=a%0Ab": "search",
+		"?limit=0": "limit", "?limit=x": "limit", "?offset=-1": "offset", "?status=gone": "status", "?integration_id=7": "integration_id", "?search=a%0Ab": "search", "?search=%FF": "search",
 	} {
 		out := h.must(422, "", "GET", "/inventory"+query, "")
 		if got := out["errors"].([]any)[0].(map[string]any)["parameter"]; got != parameter {

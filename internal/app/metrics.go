@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"carfluence/internal/auth"
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 )
@@ -38,9 +39,15 @@ func newObserver(log *slog.Logger) *observer {
 	return o
 }
 
-// gauge adds a reading that is taken when metrics are asked for.
-func (o *observer) gauge(name, help string, read func() float64) {
-	o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+// watch adds readings that are taken when metrics are asked for.
+func (o *observer) watch(a *auth.Authority) {
+	o.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "carfluence_authority_age_seconds", Help: "Since the last good beat; from 2 on credentials can't be checked.",
+		}, func() float64 { return a.Age().Seconds() }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "carfluence_authority_loads_total", Help: "Records of callers read from the database.",
+		}, func() float64 { return float64(a.Loads()) }))
 }
 
 func (o *observer) observe(x *rest.Exchange) {

@@ -84,6 +84,7 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 		return err
 	}
 	s.authority = auth.NewAuthority(db, s.ledger, s.log, now)
+	s.observer.watch(s.authority)
 	signer := auth.NewSigner(c.issuer(), c.issuer())
 	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
 	if err != nil {

@@ -65,7 +65,7 @@ type Authority struct {
 	// SigningKeysChanged is called when another process rotated the signing keys.
 	SigningKeysChanged func(context.Context) error
 
-	loads atomic.Int64 // records read from the store, for tests and metrics
+	loads atomic.Int64 // records read from the store
 }
 
 // NewAuthority makes an authority on the accounts store. The ledger may be nil where nothing is counted (the
@@ -180,6 +180,18 @@ func (a *Authority) isFresh() bool {
 	now := a.now()
 	return now.Sub(*sent) < lease && now.Round(0).Sub(sent.Round(0)) < lease
 }
+
+// Age is how long ago the last good beat was sent; at two seconds credentials need another before they count.
+func (a *Authority) Age() time.Duration {
+	sent := a.fresh.Load()
+	if sent == nil {
+		return lease
+	}
+	return a.now().Sub(*sent)
+}
+
+// Loads is how many records were read from the store so far; what is in memory costs none.
+func (a *Authority) Loads() int64 { return a.loads.Load() }
 
 // ensureFresh beats when the lease has run out; without the store there is no answer, and no false 401.
 func (a *Authority) ensureFresh(ctx context.Context) error {

@@ -111,7 +111,11 @@ func (ks *Keys) List(ctx context.Context, group string, page rest.Page) ([]Key, 
 	if err != nil {
 		return nil, 0, err
 	}
-	used, err := quota.LastUsed(ctx, t)
+	ids := make([]string, 0, len(list))
+	for _, k := range list {
+		ids = append(ids, k.ID)
+	}
+	used, err := quota.LastUsed(ctx, t, ids...)
 	for i := range list {
 		list[i].LastUsedAt = used[list[i].ID]
 	}
@@ -128,7 +132,7 @@ func (ks *Keys) Get(ctx context.Context, group, id string) (Key, error) {
 	if err != nil {
 		return Key{}, sqldb.Found(err, rest.NotFound("API key"))
 	}
-	used, err := quota.LastUsed(ctx, t)
+	used, err := quota.LastUsed(ctx, t, id)
 	k.LastUsedAt = used[id]
 	return k, err
 }

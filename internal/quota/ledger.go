@@ -33,6 +33,8 @@ const (
 	idleForget  = 10 * time.Minute
 	// maxBatch bounds the rows written in one transaction.
 	maxBatch = 500
+	// endTries is how often the last settlement is tried, a settleEvery apart.
+	endTries = 4
 )
 
 // Ledger hands out credits. One goroutine (Run) speaks to the store, so that calls waiting for credits of
@@ -61,7 +63,9 @@ type entry struct {
 	want    int64
 	at      time.Time
 
-	granted, total int64 // the store's answer: credits granted, used afterwards
+	// The outcome: credits granted, what the store has as used, and whether the entry is still to be written.
+	granted, stored int64
+	later           bool
 }
 
 // New makes a ledger on the accounts store; Run must be running for calls to get credits.
@@ -127,6 +131,11 @@ func (c *Charge) Settle(status int) rest.RateLimit {
 	return c.state.RateLimit
 }
 
+// Prune forgets a group's windows that ended before a time. Each subject's latest stays.
+func (l *Ledger) Prune(ctx context.Context, group string, before time.Time) error {
+	return prune(ctx, l.db.Tenant(group), floorDiv(before.Unix(), l.seconds)-1, before) // one less: windows have offsets
+}
+
 func (l *Ledger) ask(m *Meter) {
 	l.mu.Lock()
 	l.asking[m] = true
@@ -153,14 +162,23 @@ func (l *Ledger) Run(ctx context.Context) error {
 		case <-l.wake:
 			l.serve(context.WithoutCancel(ctx))
 		case <-tick.C:
-			l.settle(context.WithoutCancel(ctx), false)
+			_ = l.settle(context.WithoutCancel(ctx), false) // logged; what counts is tried again
 		case <-ctx.Done():
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			l.serve(end)
-			l.settle(end, true)
+			l.end(context.WithoutCancel(ctx))
 			return nil
 		}
+	}
+}
+
+func (l *Ledger) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	l.serve(ctx)
+	for range endTries {
+		if l.settle(ctx, true) == nil {
+			return
+		}
+		time.Sleep(settleEvery)
 	}
 }
 
@@ -176,11 +194,11 @@ func (l *Ledger) serve(ctx context.Context) {
 			entries = append(entries, e)
 		}
 	}
-	l.write(ctx, entries)
+	_ = l.write(ctx, entries) // the calls have been told
 }
 
 // settle writes what was spent; when all is set, every credit in hand goes back too.
-func (l *Ledger) settle(ctx context.Context, all bool) {
+func (l *Ledger) settle(ctx context.Context, all bool) error {
 	l.mu.Lock()
 	entries := l.owed
 	l.owed = nil
@@ -195,17 +213,18 @@ func (l *Ledger) settle(ctx context.Context, all bool) {
 		}
 		return true
 	})
-	l.write(ctx, entries)
+	return l.write(ctx, entries)
 }
 
-// write sends entries to the store in id order, a bounded number per transaction.
-func (l *Ledger) write(ctx context.Context, entries []entry) {
+// write sends entries to the store in id order, a bounded number per transaction, and tells each its outcome.
+func (l *Ledger) write(ctx context.Context, entries []entry) (failed error) {
 	slices.SortFunc(entries, func(a, b entry) int {
 		return strings.Compare(a.subject.Group+a.subject.ID, b.subject.Group+b.subject.ID)
 	})
 	for batch := range slices.Chunk(entries, maxBatch) {
 		err := apply(ctx, l.db, batch)
 		if err != nil {
+			failed = err
 			l.opt.Log.Warn("quota not written", "rows", len(batch), "error", err)
 		}
 		if err != nil && sqldb.IsFull(err) && l.opt.Sole {
@@ -216,27 +235,21 @@ func (l *Ledger) write(ctx context.Context, entries []entry) {
 			batch[i].answer(err, l.opt.Now())
 		}
 	}
+	return failed
 }
 
 // writeLater grants from what can be read and remembers what is to be written.
 func (l *Ledger) writeLater(ctx context.Context, batch []entry) {
 	for i := range batch {
 		e := &batch[i]
-		used, err := usedIn(ctx, l.db.Tenant(e.subject.Group), e.subject.ID, e.window)
-		if err == nil {
-			e.granted = max(0, min(e.want, e.limit-used-e.used))
-			e.total = used + e.used + e.granted
-		}
 		if e.meter == nil { // of a window that is over: try again with the next settlement
 			l.owe(*e)
 			continue
 		}
-		e.meter.mu.Lock()
-		if e.meter.window == e.window {
-			e.meter.spent += e.spent
-			e.meter.unwritten += e.used + e.granted
+		var err error
+		if e.stored, err = usedIn(ctx, l.db.Tenant(e.subject.Group), e.subject.ID, e.window); err == nil {
+			e.granted, e.later = max(0, min(e.want, e.limit-e.stored-e.used)), true
 		}
-		e.meter.mu.Unlock()
 		e.answer(err, l.opt.Now())
 	}
 }
@@ -267,7 +280,7 @@ func (m *Meter) settlement(now time.Time, all bool) (entry, bool) {
 	if (all || now.Sub(m.lastUsed) > idleReturn) && m.credits > 0 {
 		m.handBack()
 	}
-	if m.spent == 0 && m.unwritten == 0 {
+	if m.spent == 0 && m.unwritten == 0 && !m.lastUsed.After(m.told) {
 		return entry{}, false
 	}
 	return m.entry(), true
@@ -275,7 +288,7 @@ func (m *Meter) settlement(now time.Time, all bool) (entry, bool) {
 
 func (m *Meter) entry() entry {
 	e := entry{meter: m, subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten, spent: m.spent, at: m.lastUsed}
-	m.spent, m.unwritten = 0, 0
+	m.spent, m.unwritten, m.told = 0, 0, m.lastUsed
 	return e
 }
 
@@ -286,8 +299,9 @@ func (m *Meter) forgettable(now time.Time) bool {
 	return m.dropped
 }
 
-// answer hands the store's verdict to the calls that wait. A failed write is not sent again: whether it
-// happened is unknown, and a credit may be lost but never made.
+// answer hands the store's verdict to the calls that wait. Returns that could not be written are not sent
+// again, and credits handed out in memory are: whether the write happened is unknown, and a credit may be lost
+// but never made.
 func (e *entry) answer(err error, now time.Time) {
 	m := e.meter
 	if m == nil {
@@ -296,11 +310,22 @@ func (e *entry) answer(err error, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.window != e.window {
+		if e.later {
+			m.ledger.owe(entry{subject: m.subject, window: e.window, limit: e.limit, used: e.used, spent: e.spent, at: e.at})
+		}
 		m.askAgain()
 		return
 	}
+	exhausted := err == nil && e.granted < e.want && m.unwritten >= 0 // nothing came back since the question
+	switch {
+	case err != nil:
+		m.unwritten += max(0, e.used)
+	case e.later:
+		m.spent += e.spent
+		m.unwritten += e.used + e.granted
+	}
 	if err == nil {
-		m.used = e.total
+		m.used = e.stored + m.unwritten
 		m.credits += e.granted
 	}
 	if m.limit != e.limit { // asked before a change, answered after it
@@ -308,7 +333,7 @@ func (e *entry) answer(err error, now time.Time) {
 		m.askAgain()
 		return
 	}
-	m.release(err, now, e.want, e.granted)
+	m.release(err, now, e.want > 0, exhausted)
 }
 
 func (m *Meter) askAgain() {
@@ -317,23 +342,20 @@ func (m *Meter) askAgain() {
 	}
 }
 
-// release lets waiting calls go, in order, as far as credits reach. The rest is refused when the store gave
-// less than was wanted (there is no more), and asks again otherwise: it came after the question.
-func (m *Meter) release(err error, now time.Time, want, granted int64) {
-	if err != nil && want == 0 {
-		return // a settlement failed; the calls that wait have their own question under way
-	}
-	exhausted := err == nil && granted < want
+// release lets waiting calls go, in order, as far as credits reach. The rest is refused when the window is
+// exhausted, told when the question for them failed, and asks again otherwise: it came after the question, or
+// the question was a settlement's.
+func (m *Meter) release(err error, now time.Time, asked, exhausted bool) {
 	rest := m.waiting[:0]
 	for _, w := range m.waiting {
 		switch {
 		case w.gone:
 			continue
-		case err != nil:
-			w.err = unavailable(err)
 		case m.credits > 0:
 			m.spend(now)
 			w.granted = true
+		case asked && err != nil:
+			w.err = unavailable(err)
 		case exhausted:
 			m.refused = now.Add(refusalMemory)
 		default:

@@ -34,6 +34,7 @@ type Meter struct {
 	spent     int64 // since the last settlement
 	unwritten int64 // handed out in memory while the store could not be written
 	lastUsed  time.Time
+	told      time.Time // lastUsed as the store was last told
 	recent    rate
 }
 
@@ -103,8 +104,8 @@ func (m *Meter) take(ctx context.Context, limit int64, now time.Time) (s State, 
 	}
 	w := &waiter{done: make(chan struct{})}
 	m.waiting = append(m.waiting, w)
-	m.mu.Unlock()
 	m.ledger.ask(m)
+	m.mu.Unlock()
 	s, err = m.await(ctx, w, now)
 	return s, true, err
 }
@@ -179,6 +180,7 @@ func (m *Meter) refund(s State) State {
 	return now
 }
 
+// giveBack puts a spent credit back in hand; to the store, when a lowered limit leaves nothing to spend it on.
 func (m *Meter) giveBack(s State) {
 	if s.window != m.window {
 		return
@@ -186,6 +188,9 @@ func (m *Meter) giveBack(s State) {
 	m.credits++
 	m.spent--
 	m.refused = time.Time{}
+	if m.used-m.credits >= m.limit {
+		m.handBack()
+	}
 }
 
 func exceeded(s State, now time.Time) error {

@@ -38,7 +38,7 @@ RETURNING granted, used`
 func (e *entry) apply(ctx context.Context, tx *sqldb.Tenant) error {
 	first := max(0, min(e.want, e.limit-e.used))
 	return tx.QueryRow(ctx, applyEntry, e.subject.ID, e.window, e.limit, e.used, e.spent, e.want, first, e.at.UnixMicro()).
-		Scan(&e.granted, &e.total)
+		Scan(&e.granted, &e.stored)
 }
 
 func usedIn(ctx context.Context, t *sqldb.Tenant, subject string, window int64) (int64, error) {
@@ -51,20 +51,36 @@ func usedIn(ctx context.Context, t *sqldb.Tenant, subject string, window int64) 
 }
 
 // LastUsed tells when subjects of a group last called, at most a second behind; who never did is missing.
-func LastUsed(ctx context.Context, t *sqldb.Tenant) (map[string]time.Time, error) {
-	rows, err := t.Query(ctx, `SELECT subject_id, max(last_used_at) FROM quota WHERE dealer_group_id = $1 GROUP BY subject_id`)
-	type use struct {
-		id string
-		at sqldb.Time
+func LastUsed(ctx context.Context, t *sqldb.Tenant, subjects ...string) (map[string]time.Time, error) {
+	out := make(map[string]time.Time, len(subjects))
+	for _, id := range subjects {
+		var at sqldb.Time
+		err := t.QueryRow(ctx, `SELECT last_used_at FROM quota WHERE dealer_group_id = $1 AND subject_id = $2 AND last_used_at > 0
+			ORDER BY window_no DESC LIMIT 1`, id).Scan(&at)
+		if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
+			return nil, err
+		}
+		if err == nil {
+			out[id] = at.Time
+		}
 	}
-	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (use, error) {
-		var u use
-		err := r.Scan(&u.id, &u.at)
-		return u, err
-	})
-	out := make(map[string]time.Time, len(list))
-	for _, u := range list {
-		out[u.id] = u.at.Time
+	return out, nil
+}
+
+// prune forgets windows before a number that were last used before a time, but for each subject's latest. It
+// goes from subject to subject, so that it reads what it deletes and little else.
+func prune(ctx context.Context, t *sqldb.Tenant, window int64, before time.Time) error {
+	for subject := ""; ; {
+		var next *string
+		err := t.QueryRow(ctx, `SELECT min(subject_id) FROM quota WHERE dealer_group_id = $1 AND subject_id > $2`, subject).Scan(&next)
+		if err != nil || next == nil {
+			return err
+		}
+		subject = *next
+		_, err = t.Exec(ctx, `DELETE FROM quota WHERE dealer_group_id = $1 AND subject_id = $2 AND window_no < $3 AND last_used_at < $4
+			AND window_no < (SELECT max(window_no) FROM quota WHERE dealer_group_id = $1 AND subject_id = $2)`, subject, window, sqldb.At(before))
+		if err != nil {
+			return err
+		}
 	}
-	return out, err
 }

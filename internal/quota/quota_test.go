@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -278,5 +280,101 @@ func BenchmarkTakeWarm(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.Settle(200)
+	}
+}
+
+// A call that waits is answered with the credit that came back meanwhile, though the store can't be asked.
+func TestACreditThatCameBackServesAWaitingCallWithoutTheStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db, other := openModelStore(t, path), openModelStore(t, path)
+	if _, err := db.Migrate(t.Context(), sqldb.Accounts); err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(db, Options{Window: time.Hour, Now: newClock().now, Log: slog.New(slog.DiscardHandler), Sole: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func() <-chan *Charge {
+		out := make(chan *Charge, 1)
+		go func() {
+			if c, err := l.Take(t.Context(), subject, 2); err == nil {
+				out <- c
+			}
+			close(out)
+		}()
+		for l.meter(subject).waits() == 0 {
+			runtime.Gosched()
+		}
+		return out
+	}
+	first := take()
+	l.serve(t.Context())
+	held := <-first
+	second := take()
+	held.Settle(304)
+	err = other.Transact(t.Context(), func(*sqldb.DB) error { l.serve(t.Context()); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case c := <-second:
+		if c == nil {
+			t.Error("the call was turned away")
+		}
+	case <-time.After(time.Second):
+		t.Fatal("the call hangs")
+	}
+}
+
+// A program that asks for what has not changed is told 304 and pays nothing; it is used all the same.
+func TestLastUseIsKnownThoughNothingCounted(t *testing.T) {
+	db, c := sqldbtest.Open(t, sqldb.Accounts), newClock()
+	l, stop := start(t, db, c)
+	for range 3 {
+		charge, err := l.Take(t.Context(), subject, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		charge.Settle(304)
+		c.add(10 * time.Second)
+	}
+	call(t, l, 0) // refused, which is no use
+	stop()
+	used, err := LastUsed(t.Context(), db.Tenant(subject.Group), subject.ID, "another")
+	if want := c.now().Add(-10 * time.Second); err != nil || !used[subject.ID].Equal(want) || len(used) != 1 {
+		t.Errorf("last used %v, want %v (%v)", used, want, err)
+	}
+}
+
+func TestOldWindowsAreForgottenButForTheLatest(t *testing.T) {
+	db, c := sqldbtest.Open(t, sqldb.Accounts), newClock()
+	l, stop := start(t, db, c)
+	begin := c.now()
+	for range 5 {
+		call(t, l, 10)
+		c.add(time.Hour)
+	}
+	stop()
+	windows := func() (n int) {
+		err := db.Tenant(subject.Group).QueryRow(t.Context(), `SELECT count(*) FROM quota WHERE dealer_group_id = $1`).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, step := range []struct {
+		before time.Time
+		want   int
+	}{{begin.Add(-time.Hour), 5}, {begin.Add(4 * time.Hour), 2}, {begin.Add(1000 * time.Hour), 1}} {
+		if err := l.Prune(t.Context(), subject.Group, step.before); err != nil {
+			t.Fatal(err)
+		}
+		if got := windows(); got < step.want || got > step.want+1 && step.want > 1 {
+			t.Errorf("%d windows are left after %v, want %d", got, step.before.Sub(begin), step.want)
+		}
+	}
+	used, err := LastUsed(t.Context(), db.Tenant(subject.Group), subject.ID)
+	if err != nil || !used[subject.ID].Equal(begin.Add(4*time.Hour)) {
+		t.Errorf("last used %v %v", used, err)
 	}
 }

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"carfluence/internal/money"
@@ -165,16 +166,33 @@ func (w *work) create(c *Change) Outcome {
 	if w.from.UpdateOnly {
 		return LeftOut
 	}
-	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, entries: 1}
+	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, origin: w.origin(c.Line)}
 	v.Values[Status] = StatusActive
 	v.Values.Merge(c, Set{}, true)
 	w.settle(v, c.Present)
 	v.LotSince = w.lotSince(v)
 	w.stored[v.VIN] = v
 	w.counts.add(v, 1)
-	w.history = append(w.history, entry{v.VIN, 1, Created, "{}", c.Line})
 	w.inserts = append(w.inserts, v)
 	return Added
+}
+
+// origin is what the first entry of a vehicle's history says beside the fields.
+func (w *work) origin(line int) string {
+	b := append(w.scratch[:0], `{"source":`...)
+	b = appendString(b, w.from.Name)
+	b = append(b, `,"actor_type":`...)
+	b = appendString(b, w.from.ActorType)
+	b = append(b, `,"actor_id":`...)
+	b = appendString(b, w.from.ActorID)
+	b = append(b, `,"actor_name":`...)
+	b = appendString(b, w.from.ActorName)
+	b = append(b, `,"file":`...)
+	b = appendString(b, w.from.File)
+	b = append(b, `,"line":`...)
+	b = append(strconv.AppendInt(b, int64(line), 10), '}')
+	w.scratch = b
+	return string(b)
 }
 
 // override remembers what a PATCH has set, and releases what it has set to null, with what followed from it.

@@ -2,27 +2,36 @@ package inventory
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"carfluence/internal/sqldb"
 )
 
-// Entry is one entry of a vehicle's history.
+// Entry is one entry of a vehicle's history. Its JSON form is that of a vehicle's origin.
 type Entry struct {
-	Type                          ChangeType
-	Changes                       string // changed_fields: JSON object of field to {"old","new"}
-	Source                        string
-	ActorType, ActorID, ActorName string
-	File                          string // "" without one
-	Line                          int64  // 0 without a file
-	CreatedAt                     time.Time
+	Type      ChangeType `json:"-"`
+	Changes   string     `json:"-"` // changed_fields: JSON object of field to {"old","new"}
+	Source    string     `json:"source"`
+	ActorType string     `json:"actor_type"`
+	ActorID   string     `json:"actor_id"`
+	ActorName string     `json:"actor_name"`
+	File      string     `json:"file"` // "" without one
+	Line      int64      `json:"line"` // 0 without a file
+	CreatedAt time.Time  `json:"-"`
 }
 
 // History returns a vehicle's entries, oldest first. Sensitive fields, and entries about nothing else, are left
 // out unless asked for.
 func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensitive bool) ([]Entry, error) {
 	v, err := selectVehicle(ctx, t, vin)
+	if err != nil {
+		return nil, err
+	}
+	first, err := v.firstEntry()
 	if err != nil {
 		return nil, err
 	}
@@ -33,14 +42,12 @@ func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensit
 	}
 	values := v.Values
 	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Type == Created {
-			all[i].Changes = createdChanges(&values)
-			continue
-		}
 		if err := values.undo(all[i].Changes); err != nil {
 			return nil, err
 		}
 	}
+	first.Changes = createdChanges(&values)
+	all = slices.Insert(all, 0, first)
 	if sensitive {
 		return all, nil
 	}
@@ -52,6 +59,14 @@ func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensit
 		}
 	}
 	return shown, nil
+}
+
+func (v *Vehicle) firstEntry() (Entry, error) {
+	e := Entry{Type: Created, CreatedAt: v.CreatedAt}
+	if err := json.Unmarshal([]byte(v.origin), &e); err != nil {
+		return e, fmt.Errorf("origin of %s is damaged: %w", v.VIN, err)
+	}
+	return e, nil
 }
 
 // createdChanges is changed_fields of a vehicle's first entry: what it began with.

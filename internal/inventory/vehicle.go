@@ -117,7 +117,8 @@ type Vehicle struct {
 	SoldAt              time.Time
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
-	entries             int64 // of history so far
+	entries             int64  // of history since it was created
+	origin              string // of its history: the first entry, as JSON
 }
 
 // VINStatus is the verdict on the VIN.

@@ -18,9 +18,9 @@ const (
 )
 
 const vehicleColumns = `vin, stock_number, year, make, model, trim, price_cents, mileage, condition, body_style, lot_since, sold_at, updated_at,
-	entries, overrides, document, record, dealership_id, status, source_integration_id, created_at, search`
+	entries, overrides, document, record, dealership_id, status, source_integration_id, created_at, search, origin`
 
-const numVehicleColumns = 22
+const numVehicleColumns = 23
 
 // insertHistory shares what all entries of a batch have in common; each row has five of its own.
 func insertHistory(rows int) string {
@@ -114,7 +114,7 @@ func (w *work) insertVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 	return statements.insert(ctx, tx, len(w.inserts), func(args []any, row int) []any {
 		v := w.inserts[row]
 		args = append(w.plainColumns(args, v), text(v.Values[DealershipID]), v.Values[Status], text(v.SourceIntegrationID))
-		return append(args, sqldb.At(v.CreatedAt), v.search())
+		return append(args, sqldb.At(v.CreatedAt), v.search(), v.origin)
 	})
 }
 
@@ -178,14 +178,14 @@ func known(n int64, ok bool) any {
 	return n
 }
 
-const storedColumns = `vin, record, source_integration_id, overrides, lot_since, sold_at, created_at, updated_at, entries`
+const storedColumns = `vin, record, source_integration_id, overrides, lot_since, sold_at, created_at, updated_at, entries, origin`
 
 func scanVehicle(scan func(dest ...any) error) (*Vehicle, error) {
 	v := &Vehicle{}
 	var record, overrides string
 	var integration sql.NullString
 	var sold, created, updated sqldb.Time
-	if err := scan(&v.VIN, &record, &integration, &overrides, &v.LotSince, &sold, &created, &updated, &v.entries); err != nil {
+	if err := scan(&v.VIN, &record, &integration, &overrides, &v.LotSince, &sold, &created, &updated, &v.entries, &v.origin); err != nil {
 		return nil, err
 	}
 	v.SourceIntegrationID, v.SoldAt, v.CreatedAt, v.UpdatedAt = integration.String, sold.Time, created.Time, updated.Time

@@ -18,9 +18,10 @@ CREATE TABLE vehicle (
     sold_at               BIGINT,
     created_at            BIGINT NOT NULL,
     updated_at            BIGINT NOT NULL,
-    entries               BIGINT NOT NULL, -- of history so far
+    entries               BIGINT NOT NULL, -- of history since it was created
     overrides             TEXT   NOT NULL, -- fields that feeds leave alone, separated by commas
     search                TEXT   NOT NULL, -- VIN, make, model, stock number in lower case, a line each
+    origin                TEXT   NOT NULL, -- JSON object: who created it and from where; the first entry of its history
     document              TEXT   NOT NULL, -- as lists show it
     record                TEXT   NOT NULL, -- JSON object of all canonical values
     PRIMARY KEY (dealer_group_id, vin),
@@ -32,8 +33,8 @@ CREATE INDEX vehicle_created ON vehicle (dealer_group_id, created_at DESC, vin, 
 CREATE INDEX vehicle_integration ON vehicle (dealer_group_id, source_integration_id, created_at DESC, vin) WHERE source_integration_id IS NOT NULL;
 CREATE INDEX vehicle_dealership ON vehicle (dealer_group_id, dealership_id) WHERE dealership_id IS NOT NULL;
 
--- What changed, entry by entry. The entry 'created' holds no fields: what a vehicle began with follows from its
--- record and the entries since.
+-- What changed since a vehicle was created, entry by entry. What it began with follows from its record and the
+-- entries; who created it stands beside the record.
 CREATE TABLE vehicle_history (
     dealer_group_id TEXT   NOT NULL,
     vin             TEXT   NOT NULL,

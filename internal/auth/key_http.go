@@ -107,7 +107,7 @@ func (ks *Keys) Register(api *rest.API) {
 		return &createdKeyOutput{Location: rest.Prefix + "/api-keys/" + k.ID, Body: body}, nil
 	})
 	Handle(api, rest.Operation{
-		ID: "list-api-keys", Method: http.MethodGet, Path: "/api-keys", Summary: "List API keys", Tag: tag, Security: admin, Errors: []int{422},
+		ID: "list-api-keys", Method: http.MethodGet, Path: "/api-keys", Summary: "List API keys", Tag: tag, Security: admin, Codes: []string{"invalid"},
 	}, func(ctx context.Context, p Principal, in *rest.PageInput) (*listKeysOutput, error) {
 		list, total, err := ks.List(ctx, p.Group, in.Page())
 		if err != nil {

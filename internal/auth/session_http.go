@@ -139,7 +139,7 @@ func (s *Sessions) Register(api *rest.API, origins Origins) {
 func (s *Sessions) registerLogin(api *rest.API, origins Origins) {
 	const tag = "Sessions"
 	rest.Register(api, rest.Operation{
-		ID: "login", Method: http.MethodPost, Path: "/auth/login", Summary: "Log in", Tag: tag, Security: rest.Open(), Credentials: true, Errors: []int{401, 403},
+		ID: "login", Method: http.MethodPost, Path: "/auth/login", Summary: "Log in", Tag: tag, Security: rest.Open(), Credentials: true, Codes: []string{"credentials_invalid", "login_throttled", "cross_origin"},
 		Description: "An unknown address, a wrong password and a disabled account get the same answer. Failures are throttled per account and source (429 `login_throttled`).",
 	}, func(ctx context.Context, in *loginInput) (*loginOutput, error) {
 		if in.Body.RefreshCookie {
@@ -154,7 +154,7 @@ func (s *Sessions) registerLogin(api *rest.API, origins Origins) {
 		return loginOutputOf(l, in.Body.RefreshCookie), nil
 	})
 	rest.Register(api, rest.Operation{
-		ID: "refresh", Method: http.MethodPost, Path: "/auth/refresh", Summary: "Exchange a refresh token", Tag: tag, Security: rest.Open(), Credentials: true, Errors: []int{401, 403},
+		ID: "refresh", Method: http.MethodPost, Path: "/auth/refresh", Summary: "Exchange a refresh token", Tag: tag, Security: rest.Open(), Credentials: true, Codes: []string{"refresh_invalid", "refresh_reused", "cross_origin"},
 		Description: "A refresh token is good once. The same one again within 10 seconds gets the same successor; later it ends the session (401 `refresh_reused`). Browsers with the cookie send no body.",
 	}, func(ctx context.Context, in *refreshInput) (*loginOutput, error) {
 		if in.Body != nil && in.Body.RefreshToken != nil {
@@ -187,13 +187,13 @@ func (s *Sessions) registerOwn(api *rest.API) {
 		return &logoutOutput{SetCookie: cookieText("", time.Time{})}, s.Logout(ctx, p)
 	})
 	Handle(api, rest.Operation{
-		ID: "change-password", Method: http.MethodPost, Path: "/auth/password", Summary: "Change one's password", Tag: tag, Security: rest.People(), Status: http.StatusNoContent,
+		ID: "change-password", Method: http.MethodPost, Path: "/auth/password", Summary: "Change one's password", Tag: tag, Security: rest.People(), Status: http.StatusNoContent, Codes: []string{"login_throttled", "conflict"},
 		Description: "Ends the other sessions. A password has 15 to 256 characters of any kind and is refused when it is one that is guessed first; the fault says why.",
 	}, func(ctx context.Context, p Principal, in *passwordInput) (*struct{}, error) {
 		return nil, s.ChangePassword(ctx, p, in.Body.CurrentPassword, in.Body.NewPassword, clientOf(ctx))
 	})
 	Handle(api, rest.Operation{
-		ID: "list-sessions", Method: http.MethodGet, Path: "/auth/sessions", Summary: "List one's sessions", Tag: tag, Security: rest.People(), Errors: []int{422},
+		ID: "list-sessions", Method: http.MethodGet, Path: "/auth/sessions", Summary: "List one's sessions", Tag: tag, Security: rest.People(), Codes: []string{"invalid"},
 	}, func(ctx context.Context, p Principal, in *rest.PageInput) (*listSessionsOutput, error) {
 		list, total, err := s.List(ctx, p, in.Page())
 		out := &listSessionsOutput{}

@@ -179,7 +179,7 @@ func (d *Dealers) Register(api *rest.API) {
 func (d *Dealers) registerDealers(api *rest.API) {
 	read, write := rest.Scope(readScope), rest.Scope(writeScope)
 	auth.Handle(api, rest.Operation{
-		ID: "list-dealers", Method: http.MethodGet, Path: "/dealers", Summary: "List dealerships", Tag: tag, Security: read, Errors: []int{http.StatusUnprocessableEntity},
+		ID: "list-dealers", Method: http.MethodGet, Path: "/dealers", Summary: "List dealerships", Tag: tag, Security: read, Codes: []string{"invalid"},
 		Description: "Newest first.",
 	}, func(ctx context.Context, p auth.Principal, in *rest.PageInput) (*listDealersOutput, error) {
 		list, total, err := d.List(ctx, d.DB.Tenant(p.Group), in.Page())
@@ -193,7 +193,7 @@ func (d *Dealers) registerDealers(api *rest.API) {
 	})
 	auth.Handle(api, rest.Operation{
 		ID: "create-dealer", Method: http.MethodPost, Path: "/dealers", Summary: "Create a dealership", Tag: tag, Security: write,
-		Status: http.StatusCreated, Errors: []int{http.StatusConflict},
+		Status: http.StatusCreated, Codes: []string{"dealer_name_taken", "alias_taken"},
 		Description: "A name, code or alias belongs to one dealership of the group; 409 says which one holds it.",
 	}, func(ctx context.Context, p auth.Principal, in *createDealerInput) (*createdDealerOutput, error) {
 		draft := Dealer{Name: in.Body.Name}
@@ -209,7 +209,7 @@ func (d *Dealers) registerDealers(api *rest.API) {
 		return output(d.Get(ctx, d.DB.Tenant(p.Group), in.ID))
 	})
 	auth.Handle(api, rest.Operation{
-		ID: "update-dealer", Method: http.MethodPatch, Path: "/dealers/{id}", Summary: "Change a dealership", Tag: tag, Security: write, Errors: []int{http.StatusConflict},
+		ID: "update-dealer", Method: http.MethodPatch, Path: "/dealers/{id}", Summary: "Change a dealership", Tag: tag, Security: write, Codes: []string{"dealer_name_taken", "alias_taken"},
 		Description: "Members that are not sent stay as they are; null empties a member, or gives it its default (RFC 7396).",
 	}, func(ctx context.Context, p auth.Principal, in *patchDealerInput) (*dealerOutput, error) {
 		return output(d.Update(ctx, d.DB.Tenant(p.Group), p.Actor(), in.ID, func(stored *Dealer) {
@@ -219,7 +219,7 @@ func (d *Dealers) registerDealers(api *rest.API) {
 	})
 	auth.Handle(api, rest.Operation{
 		ID: "delete-dealer", Method: http.MethodDelete, Path: "/dealers/{id}", Summary: "Delete a dealership", Tag: tag, Security: write,
-		Status: http.StatusNoContent, Errors: []int{http.StatusConflict},
+		Status: http.StatusNoContent, Codes: []string{"dealer_has_vehicles"},
 		Description: "A dealership that holds vehicles can't be deleted: 409 `dealer_has_vehicles` says how many.",
 	}, func(ctx context.Context, p auth.Principal, in *dealerIDInput) (*struct{}, error) {
 		return nil, d.Delete(ctx, d.DB.Tenant(p.Group), p.Actor(), in.ID)
@@ -230,7 +230,7 @@ func (d *Dealers) registerAliases(api *rest.API) {
 	write := rest.Scope(writeScope)
 	auth.Handle(api, rest.Operation{
 		ID: "add-dealer-alias", Method: http.MethodPost, Path: "/dealers/{id}/aliases", Summary: "Give a dealership an alias", Tag: tag, Security: write,
-		Status: http.StatusCreated, Errors: []int{http.StatusConflict},
+		Status: http.StatusCreated, Codes: []string{"alias_taken", "too_many_aliases"},
 		Description: "Feeds that use this spelling mean this dealership from now on.",
 	}, func(ctx context.Context, p auth.Principal, in *addAliasInput) (*createdDealerOutput, error) {
 		dealer, err := d.AddAlias(ctx, d.DB.Tenant(p.Group), p.Actor(), in.ID, in.Body.Alias)
@@ -251,7 +251,7 @@ func (d *Dealers) registerAliases(api *rest.API) {
 	})
 	auth.Handle(api, rest.Operation{
 		ID: "remove-dealer-alias-by-text", Method: http.MethodDelete, Path: "/dealers/{id}/aliases", Summary: "Take an alias away by its text", Tag: tag, Security: write,
-		Status: http.StatusNoContent, Errors: []int{http.StatusUnprocessableEntity},
+		Status: http.StatusNoContent, Codes: []string{"invalid"},
 	}, func(ctx context.Context, p auth.Principal, in *aliasTextInput) (*struct{}, error) {
 		return nil, d.RemoveAlias(ctx, d.DB.Tenant(p.Group), p.Actor(), in.ID, in.Alias)
 	})

@@ -59,11 +59,11 @@ func (s *Stock) Register(api *rest.API) {
 	const tag = "Inventory"
 	read, write := rest.Scope("inventory:read"), rest.Scope("inventory:write")
 	auth.Handle(api, rest.Operation{
-		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Errors: []int{422}, Answer: vehicleListAnswer{},
+		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Codes: []string{"invalid"}, Answer: vehicleListAnswer{},
 		Description: "Each VIN once, newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
 	}, s.list)
 	auth.Handle(api, rest.Operation{
-		ID: "get-vehicle", Method: http.MethodGet, Path: "/inventory/{vin}", Summary: "Show a vehicle", Tag: tag, Security: read, Errors: []int{422}, Answer: vehicleAnswer{},
+		ID: "get-vehicle", Method: http.MethodGet, Path: "/inventory/{vin}", Summary: "Show a vehicle", Tag: tag, Security: read, Codes: []string{"invalid"}, Answer: vehicleAnswer{},
 		Description: "The full record. Cost, invoice, book value and wholesale price are among it for callers with the scope `admin` only.",
 	}, s.show)
 	auth.Handle(api, rest.Operation{
@@ -79,7 +79,7 @@ func (s *Stock) Register(api *rest.API) {
 		return out, err
 	})
 	auth.Handle(api, rest.Operation{
-		ID: "create-vehicle", Method: http.MethodPost, Path: "/inventory", Summary: "Create or update a vehicle", Tag: tag, Security: write, Status: http.StatusCreated, Answer: vehicleAnswer{},
+		ID: "create-vehicle", Method: http.MethodPost, Path: "/inventory", Summary: "Create or update a vehicle", Tag: tag, Security: write, Status: http.StatusCreated, Also: http.StatusOK, Answer: vehicleAnswer{},
 		Description: "Upsert by VIN: 201 for a new vehicle, 200 for a known one, whose members that are absent here stay as they are.",
 	}, s.upsert)
 	auth.Handle(api, rest.Operation{

@@ -52,6 +52,7 @@ type API struct {
 	huma   huma.API
 	mux    *http.ServeMux
 	routes []Route
+	codes  map[string][]string // of each operation's refusals, by its id
 	spec   sync.Once
 	json   []byte
 	yaml   []byte
@@ -66,7 +67,7 @@ type Route struct {
 // New makes an API without operations.
 func New(c Config) *API {
 	configureHuma()
-	a := &API{Config: c, mux: http.NewServeMux()}
+	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}}
 	a.huma = humago.New(a.mux, a.document())
 	return a
 }

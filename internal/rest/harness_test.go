@@ -125,7 +125,7 @@ func (s *stand) operations() {
 			out.Body.Name = in.Body.Name
 			return out, nil
 		})
-	Register(a, Operation{ID: "list-things", Method: "GET", Path: "/things", Summary: "List", Tag: "T", Security: Scope("inventory:read"), Errors: []int{422}},
+	Register(a, Operation{ID: "list-things", Method: "GET", Path: "/things", Summary: "List", Tag: "T", Security: Scope("inventory:read"), Codes: []string{"invalid"}},
 		func(_ context.Context, in *PageInput) (*listOutput, error) {
 			out := &listOutput{}
 			out.Body.Things, out.Body.Pagination = []string{}, in.Page().With(7)

@@ -1,13 +1,17 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
-	"bytes"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/yaml"
+
+	"carfluence/internal/errs"
 )
 
 // Scopes with their published texts.
@@ -94,11 +98,19 @@ func (a *API) render() {
 		"X-RateLimit-Limit":     header("Requests allowed in a window.", "integer"),
 		"X-RateLimit-Remaining": header("Requests left in this window.", "integer"),
 		"X-RateLimit-Reset":     header("Unix seconds when the window ends.", "integer"),
+		"ETag":                  header("Tag of the answer, for If-None-Match.", "string"),
+		"Retry-After":           header("Seconds to wait.", "integer"),
+		"WWW-Authenticate":      header("The challenge (RFC 6750 §3).", "string"),
 	}
-	for _, item := range doc.Paths {
+	doc.Components.Parameters = map[string]*huma.Param{ifNoneMatch: {
+		Name: ifNoneMatch, In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "The ETag of the answer you have. If it is the same still, the answer is 304 without a body, and does not count against the limit.",
+	}}
+	doc.Components.Examples = map[string]*huma.Example{}
+	for path, item := range doc.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Put, item.Delete} {
 			if op != nil {
-				documentResponses(op)
+				a.documentResponses(op, strings.HasPrefix(path, Prefix))
 			}
 		}
 	}
@@ -120,39 +132,76 @@ func header(text, kind string) *huma.Header {
 	return &huma.Header{Description: text, Schema: &huma.Schema{Type: kind}}
 }
 
-func documentResponses(op *huma.Operation) {
+const ifNoneMatch = "If-None-Match"
+
+// documentResponses adds what the exchange does to every answer, and leaves out what the library only supposes.
+func (a *API) documentResponses(op *huma.Operation, limited bool) {
+	statuses := statusesOf(a.codes[op.OperationID])
+	if op.Method == http.MethodGet && limited {
+		op.Parameters = append(op.Parameters, &huma.Param{Ref: "#/components/parameters/" + ifNoneMatch})
+		op.Responses["304"] = &huma.Response{Description: "Not Modified: the client has this answer."}
+	}
 	for code, res := range op.Responses {
-		if res.Headers == nil {
-			res.Headers = map[string]*huma.Header{}
+		status, _ := strconv.Atoi(code)
+		if status >= 400 && !slices.Contains(statuses, status) {
+			delete(op.Responses, code)
+			continue
 		}
-		for _, name := range []string{"X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
-			res.Headers[name] = &huma.Header{Ref: "#/components/headers/" + name}
-		}
-		if status, _ := strconv.Atoi(code); status >= 400 {
-			documentError(status, res)
+		documentHeaders(op.Method, status, limited, res)
+		if status >= 400 {
+			a.documentErrors(op, status, res)
 		}
 	}
 }
 
-func documentError(status int, res *huma.Response) {
-	media := res.Content["application/problem+json"]
-	if media == nil {
-		return
+func documentHeaders(method string, status int, limited bool, res *huma.Response) {
+	kept := map[string]*huma.Header{}
+	names := []string{"X-Request-Id"}
+	if limited {
+		names = append(names, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 	}
-	for _, t := range ProblemTypes {
+	switch status {
+	case http.StatusCreated:
+		kept["Location"] = header("Path of the new record.", "string")
+	case http.StatusOK, http.StatusNotModified:
+		if limited && method == http.MethodGet {
+			names = append(names, "ETag")
+		}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		names = append(names, "WWW-Authenticate")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		names = append(names, "Retry-After")
+	}
+	if cookie := res.Headers["Set-Cookie"]; cookie != nil {
+		kept["Set-Cookie"] = cookie
+	}
+	for _, name := range names {
+		kept[name] = &huma.Header{Ref: "#/components/headers/" + name}
+	}
+	res.Headers = kept
+}
+
+// documentErrors shows each refusal of the operation by an example all operations share.
+func (a *API) documentErrors(op *huma.Operation, status int, res *huma.Response) {
+	media := res.Content["application/problem+json"]
+	media.Examples = map[string]*huma.Example{}
+	for _, code := range a.codes[op.OperationID] {
+		t := problemType(code)
 		if t.Status != status {
 			continue
 		}
-		p := Problem{Type: "/problems/" + t.Code, Title: t.Title, Status: status, Code: t.Code, Detail: t.Meaning, Instance: Prefix + "/…", RequestID: "5f0c…"}
-		if media.Examples == nil {
-			media.Examples = map[string]*huma.Example{}
-		}
-		media.Examples[t.Code] = &huma.Example{Summary: t.Title, Value: p}
+		media.Examples[code] = &huma.Example{Ref: "#/components/examples/" + code}
+		a.huma.OpenAPI().Components.Examples[code] = &huma.Example{Summary: t.Title, Value: exampleOf(t)}
 	}
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		res.Headers["Retry-After"] = header("Seconds to wait.", "integer")
+}
+
+func exampleOf(t ProblemType) Problem {
+	p := Problem{Type: typeOf(t.Code), Title: t.Title, Status: t.Status, Code: t.Code, Detail: t.Meaning, Instance: Prefix + "/…", RequestID: "5f0c…"}
+	switch t.Code {
+	case "invalid":
+		p.Errors = []errs.Fault{errs.At("#/scopes/0", "unknown scope"), errs.In("limit", "expected number >= 1")}
+	case "insufficient_scope":
+		p.RequiredScopes, p.GrantedScopes = []string{"dealers:write"}, []string{"dealers:read"}
 	}
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		res.Headers["WWW-Authenticate"] = header("The challenge (RFC 6750 §3).", "string")
-	}
+	return p
 }

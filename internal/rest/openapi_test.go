@@ -3,6 +3,9 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -15,13 +18,18 @@ type document struct {
 		Security    *[]map[string][]string
 		Responses   map[string]struct {
 			Headers map[string]any
-			Content map[string]struct{ Examples map[string]any }
+			Content map[string]struct {
+				Examples map[string]struct {
+					Ref string `json:"$ref"`
+				}
+			}
 		}
 	}
 	Components struct {
 		SecuritySchemes map[string]any
 		Schemas         map[string]json.RawMessage
 		Headers         map[string]any
+		Examples        map[string]struct{ Value Problem }
 	}
 }
 
@@ -43,13 +51,22 @@ func TestDocument(t *testing.T) {
 			if op.Security == nil {
 				t.Errorf("%s declares no security", name)
 			}
-			for _, status := range []string{"400", "429", "500", "503"} {
+			refusals, headers := []string{"400", "429", "431", "500", "503"}, []string{"X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+			if !strings.HasPrefix(path, Prefix) { // no limits there
+				refusals, headers = []string{"431", "500"}, headers[:1]
+			}
+			for _, status := range refusals {
 				if len(op.Responses[status].Content["application/problem+json"].Examples) == 0 {
 					t.Errorf("%s: no example of %s", name, status)
 				}
 			}
 			for status, res := range op.Responses {
-				for _, h := range []string{"X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
+				for code, e := range res.Content["application/problem+json"].Examples {
+					if shown := d.Components.Examples[code]; e.Ref != "#/components/examples/"+code || strconv.Itoa(shown.Value.Status) != status {
+						t.Errorf("%s %s: example %s is %q %+v", name, status, code, e.Ref, shown)
+					}
+				}
+				for _, h := range headers {
 					if res.Headers[h] == nil || d.Components.Headers[h] == nil {
 						t.Errorf("%s %s: no %s", name, status, h)
 					}
@@ -71,6 +88,16 @@ func TestDocument(t *testing.T) {
 	}
 	if add.Responses["401"].Headers["WWW-Authenticate"] == nil || add.Responses["429"].Headers["Retry-After"] == nil {
 		t.Error("the headers of refusals are left out")
+	}
+	if got := slices.Sorted(maps.Keys(add.Responses["403"].Content["application/problem+json"].Examples)); !slices.Equal(got, []string{"insufficient_scope"}) {
+		t.Errorf("403 is exemplified by %v", got)
+	}
+	if e := d.Components.Examples["rate_limited"].Value; e.Type != quotaExceeded || e.Status != 429 {
+		t.Errorf("example %+v", e)
+	}
+	list := d.Paths["/api/v1/things"]["get"]
+	if list.Responses["200"].Headers["ETag"] == nil || list.Responses["304"].Headers["ETag"] == nil || !strings.Contains(string(a.body), `"#/components/parameters/If-None-Match"`) {
+		t.Error("conditional requests are not documented")
 	}
 	if strings.Contains(string(a.body), `"$schema"`) {
 		t.Error("the document speaks of $schema members that answers don't have")

@@ -92,9 +92,10 @@ type Operation struct {
 	Description string
 	Tag         string
 	Security    Security
-	Status      int   // of success; 200 when 0
-	Errors      []int // beyond those every operation of its shape has
-	Credentials bool  // the answer holds secrets: no-store
+	Status      int      // of success; 200 when 0
+	Also        int      // another status of success with the same body, 0 for none
+	Codes       []string // of refusals, beyond those every operation of its shape has
+	Credentials bool     // the answer holds secrets: no-store
 	// Answer documents the body of success by its type, for a handler that writes it as bytes.
 	Answer any
 }
@@ -109,6 +110,7 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		path = op.Path
 	}
 	a.routes = append(a.routes, Route{op.Method, path, op.Security})
+	a.codes[op.ID] = codesOf[I](op)
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	gate := func(ctx huma.Context, next func(huma.Context)) {
 		_, w := humago.Unwrap(ctx)
@@ -127,7 +129,7 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 	huma.Register(a.huma, huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.description(),
 		Tags: []string{op.Tag}, Security: op.Security.document(), DefaultStatus: op.Status,
-		Errors: errorsOf[I](op), MaxBodyBytes: MaxBodyBytes + 1, BodyReadTimeout: BodyReadTimeout,
+		Errors: statusesOf(a.codes[op.ID]), MaxBodyBytes: MaxBodyBytes + 1, BodyReadTimeout: BodyReadTimeout,
 		Middlewares: huma.Middlewares{gate}, Responses: a.answers(op),
 	}, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
@@ -148,7 +150,14 @@ func (a *API) answers(op Operation) map[string]*huma.Response {
 		status = http.StatusOK
 	}
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(op.Answer), true, op.ID+"Response")
-	return map[string]*huma.Response{strconv.Itoa(status): {Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}}
+	answer := func(status int) *huma.Response {
+		return &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+	}
+	out := map[string]*huma.Response{strconv.Itoa(status): answer(status)}
+	if op.Also != 0 {
+		out[strconv.Itoa(op.Also)] = answer(op.Also)
+	}
+	return out
 }
 
 // checkBody refuses a body that is too large or no JSON by its header, before it is read.
@@ -182,20 +191,38 @@ func (op Operation) description() string {
 	return text
 }
 
-func errorsOf[I any](op Operation) []int {
-	list := append([]int{http.StatusBadRequest, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}, op.Errors...)
+// codesOf lists the codes an operation refuses with: those of its shape and its own.
+func codesOf[I any](op Operation) []string {
+	list := append([]string{"header_too_large", "internal"}, op.Codes...)
+	if op.Root { // outside the limits, and no place for credentials
+		return list
+	}
+	list = append(list, "malformed", "multiple_credentials", "credential_in_url", "rate_limited", "unavailable")
 	if !op.Security.IsOpen() {
-		list = append(list, http.StatusUnauthorized)
+		list = append(list, "credentials_missing", "credentials_invalid", "token_expired", "token_revoked", "key_revoked", "key_expired")
 	}
 	if op.Security.Needs() != "" {
-		list = append(list, http.StatusForbidden)
+		list = append(list, "insufficient_scope")
+	}
+	if op.Security.PeopleOnly() {
+		list = append(list, "session_required")
 	}
 	if strings.Contains(op.Path, "{") {
-		list = append(list, http.StatusNotFound)
+		list = append(list, "not_found")
 	}
 	if _, has := reflect.TypeFor[I]().FieldByName("Body"); has {
-		list = append(list, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+		list = append(list, "request_timeout", "too_large", "unsupported_media_type", "invalid")
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	return list
+}
+
+// statusesOf are the statuses of codes. An unknown code is a mistake in a declaration: such a program does not
+// start.
+func statusesOf(codes []string) []int {
+	var out []int
+	for _, code := range codes {
+		out = append(out, problemType(code).Status)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

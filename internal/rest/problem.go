@@ -96,8 +96,12 @@ func problemOf(err error) *Problem {
 	if !ok || e.Kind == errs.KindInternal {
 		e = errs.New(errs.KindInternal, "internal", "The server made a mistake. It is logged under this request id.")
 	}
+	detail := e.Detail
+	if len(e.Faults) > maxFaults {
+		detail = invalidDetail(len(e.Faults))
+	}
 	return &Problem{
-		Status: statusOf(e.Kind), Code: e.Code, Detail: e.Detail, Errors: presentable(e.Faults),
+		Status: statusOf(e.Kind), Code: e.Code, Detail: detail, Errors: presentable(e.Faults),
 		RequiredScopes: e.RequiredScopes, GrantedScopes: e.GrantedScopes, retryAfter: e.RetryAfter,
 	}
 }
@@ -111,7 +115,7 @@ const (
 // presentable bounds the faults and hides secrets that stood in the request.
 func presentable(faults []errs.Fault) []errs.Fault {
 	var out []errs.Fault
-	for _, f := range faults {
+	for _, f := range faults[:min(len(faults), maxFaults)] {
 		if looksSecret(f.Pointer) {
 			f.Pointer = "#"
 		}
@@ -127,10 +131,7 @@ func (p *Problem) decorate(x *Exchange) {
 	p.RequestID = x.RequestID
 	p.Instance = safePath(x.r.URL.Path)
 	p.Title = titleOf(p.Code, p.Status)
-	p.Type = "/problems/" + p.Code
-	if p.Status == http.StatusTooManyRequests && p.Code == "rate_limited" {
-		p.Type = quotaExceeded
-	}
+	p.Type = typeOf(p.Code)
 	if p.Status == http.StatusServiceUnavailable && p.retryAfter == 0 {
 		p.retryAfter = time.Second
 	}
@@ -179,6 +180,23 @@ type ProblemType struct {
 	Code, Title string
 	Status      int
 	Meaning     string // what happened and what to do
+}
+
+func typeOf(code string) string {
+	if code == "rate_limited" {
+		return quotaExceeded
+	}
+	return "/problems/" + code
+}
+
+// problemType is what is said of a code. It panics on an unknown one.
+func problemType(code string) ProblemType {
+	for _, t := range ProblemTypes {
+		if t.Code == code {
+			return t
+		}
+	}
+	panic("rest: code " + code + " is not explained in ProblemTypes")
 }
 
 func titleOf(code string, status int) string {

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -75,13 +76,17 @@ func (c *Config) checkAddresses() error {
 	var all []error
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 			all = append(all, fmt.Errorf("--public-url: %q is not an address like https://inventory.example.com", c.PublicURL))
 		}
 		c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		all = append(all, errors.New("--tls-cert and --tls-key: set both or neither"))
+	} else if c.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			all = append(all, fmt.Errorf("--tls-cert and --tls-key: %w", err))
+		}
 	}
 	c.proxies = nil
 	for _, text := range c.TrustedProxies {

@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"carfluence/internal/auth"
 	"carfluence/internal/sqldb"
 )
 
@@ -23,6 +25,7 @@ const (
 	stockFile    = "stock.db"
 	secretFile   = "secret"
 	lockFile     = "serve.lock"
+	setupFile    = "setup.lock" // held while databases and secret are made or migrated
 )
 
 // stockBusyTimeout is how long a write to the stock waits for another process, such as an import.
@@ -39,7 +42,8 @@ type Stores struct {
 	dir      string
 }
 
-// OpenStores opens the stores, creating what is missing, and brings their schema up to date.
+// OpenStores opens the stores, creating what is missing, and brings their schema up to date. A kill at any
+// point leaves what the next call completes.
 func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -47,6 +51,11 @@ func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
+	setup := flock.New(filepath.Join(c.Data, setupFile))
+	if _, err := setup.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return nil, fmt.Errorf("lock data folder: %w", err)
+	}
+	defer setup.Unlock()
 	s := &Stores{dir: c.Data}
 	defer func() {
 		if err != nil {
@@ -69,30 +78,46 @@ func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
 	if s.Stock, err = sqldb.OpenSQLite(ctx, filepath.Join(c.Data, stockFile), sqldb.Options{BusyTimeout: stockBusyTimeout}); err != nil {
 		return nil, err
 	}
-	_, err = s.Migrate(ctx)
-	return s, err
-}
-
-// Migrate brings both schemas up to date and returns the number of steps taken.
-func (s *Stores) Migrate(ctx context.Context) (int, error) {
-	a, err := s.Accounts.Migrate(ctx, sqldb.Accounts)
-	if err != nil {
-		return a, err
+	if err := s.migrate(ctx, s.Accounts, sqldb.Accounts); err != nil {
+		return nil, err
 	}
-	b, err := s.Stock.Migrate(ctx, sqldb.Stock)
-	return a + b, err
+	if err := s.migrate(ctx, s.Stock, sqldb.Stock); err != nil {
+		return nil, err
+	}
+	if err := auth.CheckSecret(ctx, s.Accounts, s.Secret); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// createPrivate makes the file, readable by its owner only, before SQLite would with wider rights.
-func createPrivate(path string) (created bool, err error) {
+// migrate brings a schema up to date, unless a server of another version works on it.
+func (s *Stores) migrate(ctx context.Context, db *sqldb.DB, store sqldb.Store) error {
+	pending, err := db.Pending(ctx, store)
+	if err != nil || !pending {
+		return err
+	}
+	if s.Served() {
+		return fmt.Errorf("a server of an earlier version runs on %s; stop it first, so that the databases can be brought up to date", s.dir)
+	}
+	_, err = db.Migrate(ctx, store)
+	return err
+}
+
+// createPrivate makes the file, readable by its owner only, before SQLite would with wider rights. It is
+// fresh while nothing was written to it.
+func createPrivate(path string) (fresh bool, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
+	if err == nil {
+		return true, f.Close()
 	}
+	if !errors.Is(err, fs.ErrExist) {
+		return false, fmt.Errorf("create database: %w", err)
+	}
+	info, err := os.Stat(path)
 	if err != nil {
 		return false, fmt.Errorf("create database: %w", err)
 	}
-	return true, f.Close()
+	return info.Size() == 0, nil
 }
 
 // loadSecret takes the secret from the environment, else from its file, which is made only beside a new
@@ -128,10 +153,39 @@ func secretFromFile(path string, fresh bool) (string, error) {
 	var random [32]byte
 	_, _ = rand.Read(random[:])
 	text := hex.EncodeToString(random[:])
-	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+	if err := writeSecret(path, text+"\n"); err != nil {
 		return "", fmt.Errorf("write secret: %w", err)
 	}
 	return text, nil
+}
+
+// writeSecret has the whole file on the disk before anything is stored that depends on it.
+func writeSecret(path, text string) error {
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a rename in it last.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" { // can't, and need not
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close closes the stores.
@@ -168,13 +222,16 @@ func backupOne(ctx context.Context, db *sqldb.DB, path string) error {
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if _, err := createPrivate(part); err != nil { // SQLite fills an empty file and keeps its rights
+		return err
+	}
 	if err := db.Backup(ctx, part); err != nil {
 		return err
 	}
-	if err := os.Chmod(part, 0o600); err != nil {
+	if err := os.Rename(part, path); err != nil {
 		return err
 	}
-	return os.Rename(part, path)
+	return syncFolder(filepath.Dir(path))
 }
 
 // Lock makes this process the only server of the data folder: two would each count on their own.

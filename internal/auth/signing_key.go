@@ -202,8 +202,8 @@ func (s *KeySealer) Seal(k *SigningKey) (string, error) {
 	return base64.StdEncoding.EncodeToString(s.aead.Seal(nil, nil, der, []byte(k.ID))), nil
 }
 
-// Open is the reverse. It fails under another secret.
-func (s *KeySealer) Open(id, sealed string, createdAt, activeFrom time.Time) (*SigningKey, error) {
+// unseal returns the PKCS #8 form. It fails under another secret.
+func (s *KeySealer) unseal(id, sealed string) ([]byte, error) {
 	raw, err := base64.StdEncoding.DecodeString(sealed)
 	if err != nil {
 		return nil, fmt.Errorf("auth: signing key %s: %w", id, err)
@@ -211,6 +211,34 @@ func (s *KeySealer) Open(id, sealed string, createdAt, activeFrom time.Time) (*S
 	der, err := s.aead.Open(nil, nil, raw, []byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("auth: signing key %s was sealed under another secret or is damaged: %w", id, err)
+	}
+	return der, nil
+}
+
+// CheckSecret tells whether the secret is the one the store's signing keys were sealed under. Under another
+// one nobody could log in, and keys made under it would be good for nothing.
+func CheckSecret(ctx context.Context, db *sqldb.DB, secret []byte) error {
+	s, err := NewKeySealer(secret)
+	if err != nil {
+		return err
+	}
+	rows, err := selectSigningKeys(ctx, db)
+	if err != nil {
+		return fmt.Errorf("read signing keys: %w", err)
+	}
+	for _, r := range rows {
+		if _, err := s.unseal(r.id, r.sealed); err != nil {
+			return fmt.Errorf("the secret does not belong to this database; give the one it was made with (CARFLUENCE_SECRET, CARFLUENCE_SECRET_FILE or the file secret beside it): %w", err)
+		}
+	}
+	return nil
+}
+
+// Open is the reverse of Seal.
+func (s *KeySealer) Open(id, sealed string, createdAt, activeFrom time.Time) (*SigningKey, error) {
+	der, err := s.unseal(id, sealed)
+	if err != nil {
+		return nil, err
 	}
 	private, err := parsePKCS8(der)
 	if err != nil {

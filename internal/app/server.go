@@ -33,6 +33,8 @@ const (
 	pruneEvery    = time.Hour
 	// changesKept is how long the change log is kept; no lease is longer than seconds.
 	changesKept = time.Hour
+	// usageKept is how long windows of the quota, which are the usage statistics, are kept: a year and a month.
+	usageKept = 400 * 24 * time.Hour
 	// maxTokens bounds the verified session tokens remembered.
 	maxTokens = 100_000
 	// waitingHashes is how many logins may wait for a password hash, per hash that can run.
@@ -172,6 +174,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.API.ServeHTTP(w, r)
 }
 
+// Close lets go of the data folder's lock; Run has done so when it returns.
+func (s *Server) Close() error { return s.lock.Unlock() }
+
 // Listeners are the open ports of a server.
 type Listeners struct {
 	API     net.Listener
@@ -229,7 +234,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	}
 	err := s.shutdown(l.API, api, metrics)
 	cancel() // only now: the ledger settles what the last requests spent
-	return errors.Join(err, g.Wait(), s.lock.Unlock())
+	return errors.Join(err, g.Wait(), s.Close())
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
@@ -292,9 +297,18 @@ func (s *Server) prune(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := errors.Join(s.sessions.Prune(ctx), s.authority.Prune(ctx, changesKept)); err != nil && ctx.Err() == nil {
+			if err := s.pruneAll(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("old rows not pruned", "error", err)
 			}
 		}
 	}
+}
+
+func (s *Server) pruneAll(ctx context.Context) error {
+	all := []error{s.sessions.Prune(ctx), s.authority.Prune(ctx, changesKept)}
+	groups, err := s.Groups.List(ctx)
+	for _, g := range groups {
+		all = append(all, s.ledger.Prune(ctx, g.ID, time.Now().Add(-usageKept)))
+	}
+	return errors.Join(append(all, err)...)
 }

@@ -43,6 +43,11 @@ func (cmd *serveCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	defer s.Close()
+	l, err := s.Listen(c) // before anything is made: a port in use must not cost the first password
+	if err != nil {
+		return err
+	}
 	group := cmd.GroupName
 	if cmd.Demo {
 		group = app.DemoGroup
@@ -51,18 +56,14 @@ func (cmd *serveCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	c.welcome(first, cmd)
 	var demo *app.Demo
 	if cmd.Demo && first != nil {
 		if demo, err = s.LoadDemo(c, first); err != nil {
 			return err
 		}
 	}
-	l, err := s.Listen(c)
-	if err != nil {
-		return err
-	}
 	return s.Run(c, l, func() {
-		c.welcome(first, cmd)
 		c.demoLines(s.URL(l), first, demo)
 		if cmd.Demo && first == nil {
 			c.hint("--demo: %s holds data already; it is served as it is.\n", cmd.Data)

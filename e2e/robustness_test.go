@@ -256,6 +256,12 @@ func TestHostileBodies(t *testing.T) {
 		`{` + vin + `,"dealership_id":"0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00"}`, `{` + vin + `,"vin_status":"valid"}`, `{` + vin + `,"created_at":"2021-01-01T00:00:00Z"}`, `{` + vin + `,"` + long[:200_000] + `":1}`,
 		`{` + vin + `,"model":"'; DROP TABLE vehicle; --"}`, `{` + vin + `,"model":"<script>alert(1)</script>"}`, `{` + vin + `,"model":"\u202e\ufeff\ud83d\ude97"}`, `{"vin":5,"price":1}`, `{"vin":null}`, `{"vin":["1FTEW1EF8HFA85881"]}`,
 	}
+	members := make([]string, 60_000)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"a%d":1`, i)
+	}
+	bodies = append(bodies, `{`+vin+`,"photos":[`+strings.Repeat("1,", 500_000)+`1]}`, `{"name":"x","codes":[`+strings.Repeat("1,", 500_000)+`1]}`, `{`+vin+`,`+strings.Join(members, ",")+`}`,
+		`{`+vin+`,"custom":{`+strings.Join(members, ",")+`}}`, `{`+vin+`,"price":`+strings.Repeat("9", 900_000)+`}`, `{`+vin+`,"price":"`+strings.Repeat("9", 900_000)+`"}`)
 	for range rounds(200, 5000) {
 		bodies = append(bodies, mutate(`{`+vin+`,"price":"32999.00","year":2017,"photos":["https://a/b.jpg"],"custom":{"k":"v"},"status":"active"}`))
 	}
@@ -263,9 +269,13 @@ func TestHostileBodies(t *testing.T) {
 	for _, body := range bodies {
 		for _, target := range []string{"POST /api/v1/inventory", "PATCH /api/v1/inventory/1FTEW1EF8HFA85881", "POST /api/v1/dealers"} {
 			method, path, _ := strings.Cut(target, " ")
+			begun := time.Now()
 			r, err := s.call(method, path, body, key)
 			if err != nil || r.StatusCode >= 500 || r.StatusCode == 401 {
 				t.Fatalf("%s %.200q: %d %.500s %v", target, body, r.StatusCode, r.body, err)
+			}
+			if took := time.Since(begun); took > 5*time.Second {
+				t.Errorf("%s %.100q took %s", target, body, took)
 			}
 			if r.StatusCode >= 400 && (r.text("code") == "" || contains(string(r.body), "Go ") || contains(string(r.body), "sql")) {
 				t.Errorf("%s %.200q: %.500s", target, body, r.body)

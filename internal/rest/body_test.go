@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"carfluence/internal/errs"
 )
 
 const goodThing = `{"name":"a","scopes":["admin"]}`
@@ -151,6 +154,35 @@ func TestFaultsComeInTheSameOrder(t *testing.T) {
 			t.Fatalf("%q, then %q", first, next)
 		}
 	}
+}
+
+func TestHalfAMillionFaults(t *testing.T) {
+	s := newStand(t)
+	for _, body := range []string{
+		`{"name":"a","scopes":[` + strings.Repeat("1,", 500_000) + `1]}`, `{"name":"a","scopes":["admin"],"extra":{` + manyMembers(80_000) + `}}`, `{` + manyMembers(80_000) + `}`,
+	} {
+		begun := time.Now()
+		a := s.send("POST", "/api/v1/things", body)
+		p := s.want(422, "invalid", a)
+		if len(p.Errors) != 100 || len(a.body) > 20_000 || !strings.Contains(p.Detail, "100 of ") {
+			t.Errorf("%d faults, %d bytes: %s", len(p.Errors), len(a.body), p.Detail)
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("refused after %s", took)
+		}
+	}
+	s.failWith = errs.Invalid("code_of_test", "No.", slices.Repeat([]errs.Fault{errs.At("#/a", "is wrong")}, 1000)...)
+	if p := s.want(422, "code_of_test", s.send("GET", "/api/v1/fail", "")); len(p.Errors) != 100 || !strings.Contains(p.Detail, "100 of 1000") {
+		t.Errorf("%d faults, %s", len(p.Errors), p.Detail)
+	}
+}
+
+func manyMembers(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"a%d":1,`, i)
+	}
+	return b.String() + `"z":1`
 }
 
 func TestMergePatch(t *testing.T) {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,9 +32,16 @@ func humaError(status int, msg string, faults []error) error {
 	case strings.HasPrefix(msg, "cannot read request body"):
 		return errs.New(errs.KindMalformed, "malformed", "The body ended before it was complete.")
 	case status == http.StatusUnprocessableEntity:
-		return errs.Invalid("invalid", "The request can't be accepted; errors lists every fault.", faultsOf(faults)...)
+		return errs.Invalid("invalid", invalidDetail(len(faults)), faultsOf(faults)...)
 	}
 	return errs.New(errs.KindInternal, "internal", msg)
+}
+
+func invalidDetail(faults int) string {
+	if faults > maxFaults {
+		return fmt.Sprintf("The request can't be accepted; errors lists %d of %d faults.", maxFaults, faults)
+	}
+	return "The request can't be accepted; errors lists every fault."
 }
 
 // syntaxMessage is what was wrong with the body; parameters may have faults beside it.
@@ -46,10 +54,13 @@ func syntaxMessage(msg string, faults []error) string {
 	return msg
 }
 
+// maxFaults bounds the faults listed: a body of 1 MiB can hold half a million.
+const maxFaults = 100
+
 // faultsOf lists all faults, in an order that does not change from one request to the next.
 func faultsOf(list []error) []errs.Fault {
 	var out []errs.Fault
-	for _, err := range list {
+	for _, err := range list[:min(len(list), maxFaults)] {
 		d, ok := err.(huma.ErrorDetailer)
 		if !ok {
 			out = append(out, errs.At("#", err.Error()))
@@ -89,15 +100,20 @@ func missingMember(detail string) (string, bool) {
 	return name, ok
 }
 
+var (
+	pathSteps      = strings.NewReplacer("[", ".", "]", "")
+	pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+)
+
 // pointerOf turns "parts[1].color" into a JSON pointer in its URI fragment form (RFC 6901 §6).
 func pointerOf(path string) string {
-	path = strings.NewReplacer("[", ".", "]", "").Replace(path)
+	path = pathSteps.Replace(path)
 	pointer := "#"
 	for name := range strings.SplitSeq(path, ".") {
 		if name == "" {
 			continue
 		}
-		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(withoutSecrets(showSigns.Replace(name)))
+		name = pointerEscapes.Replace(withoutSecrets(showSigns.Replace(name)))
 		pointer += "/" + url.PathEscape(name)
 	}
 	return pointer

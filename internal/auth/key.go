@@ -62,8 +62,8 @@ func (d KeyDraft) check(grantor Scopes) (Scopes, error) {
 	if missing := scopes &^ grantor; len(faults) == 0 && missing != 0 && !grantor.Has(Admin) {
 		faults = append(faults, errs.At("#/scopes", "you can't grant what you lack: "+strings.Join(missing.Names(), ", ")))
 	}
-	if n := utf8.RuneCountInString(strings.TrimSpace(d.Name)); n == 0 || n > maxKeyName {
-		faults = append(faults, errs.At("#/name", "give a name of 1 to 100 characters"))
+	if n := utf8.RuneCountInString(strings.TrimSpace(d.Name)); n == 0 || n > maxKeyName || !validText(d.Name) {
+		faults = append(faults, errs.At("#/name", "give a name of 1 to 100 printable characters"))
 	}
 	if d.RateLimitPerHour < 1 || d.RateLimitPerHour > MaxKeyLimit {
 		faults = append(faults, errs.At("#/rateLimitPerHour", "must be 1 to 1000000"))

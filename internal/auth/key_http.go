@@ -13,7 +13,7 @@ type keyBody struct {
 	ID               string     `json:"id" doc:"UUID of the key." example:"0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00"`
 	Name             string     `json:"name" example:"Partner Integration Key"`
 	Key              string     `json:"key" doc:"The key: whole in the answer to its creation, masked ever after." example:"cf_live_…9aZq"`
-	Scopes           []string   `json:"scopes" example:"[\"inventory:read\"]"`
+	Scopes           []string   `json:"scopes" enum:"inventory:read,inventory:write,dealers:read,dealers:write,integrations:read,integrations:write,rules:read,rules:write,admin" example:"[\"inventory:read\"]"`
 	RateLimitPerHour int64      `json:"rateLimitPerHour" example:"1000"`
 	Status           string     `json:"status" enum:"active"`
 	CreatedBy        string     `json:"createdBy"`
@@ -39,9 +39,9 @@ func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 type createKeyInput struct {
 	Body struct {
-		Name             string   `json:"name" minLength:"1" maxLength:"100" example:"Partner Integration Key"`
-		Scopes           []string `json:"scopes" minItems:"1" maxItems:"50" doc:"At least one of the nine scopes." example:"[\"inventory:read\",\"dealers:read\"]"`
-		RateLimitPerHour int64    `json:"rateLimitPerHour,omitempty" minimum:"1" maximum:"1000000" default:"1000" example:"1000"`
+		Name             string   `json:"name" minLength:"1" maxLength:"100" pattern:"\\S" patternDescription:"more than blanks" example:"Partner Integration Key"`
+		Scopes           []string `json:"scopes" minItems:"1" maxItems:"50" enum:"inventory:read,inventory:write,dealers:read,dealers:write,integrations:read,integrations:write,rules:read,rules:write,admin" doc:"At least one of the nine scopes." example:"[\"inventory:read\",\"dealers:read\"]"`
+		RateLimitPerHour int64    `json:"rateLimitPerHour,omitempty" nullable:"true" minimum:"1" maximum:"1000000" default:"1000" example:"1000"`
 	}
 }
 
@@ -70,8 +70,8 @@ type listKeysOutput struct {
 type patchKeyInput struct {
 	ID   string `path:"id" doc:"Id of the key."`
 	Body struct {
-		Name             rest.Optional[string]   `json:"name,omitempty" minLength:"1" maxLength:"100"`
-		Scopes           rest.Optional[[]string] `json:"scopes,omitempty" minItems:"1" maxItems:"50"`
+		Name             rest.Optional[string]   `json:"name,omitempty" minLength:"1" maxLength:"100" pattern:"\\S" patternDescription:"more than blanks"`
+		Scopes           rest.Optional[[]string] `json:"scopes,omitempty" minItems:"1" maxItems:"50" enum:"inventory:read,inventory:write,dealers:read,dealers:write,integrations:read,integrations:write,rules:read,rules:write,admin"`
 		RateLimitPerHour rest.Optional[int64]    `json:"rateLimitPerHour,omitempty" minimum:"1" maximum:"1000000"`
 	}
 }

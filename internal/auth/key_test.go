@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -185,6 +186,9 @@ func TestDefaultsAndRefusedDrafts(t *testing.T) {
 		`{"name":"n","scopes":["admin"],"rateLimitPerHour":1000001}`:      {"#/rateLimitPerHour"},
 		`{"name":"n","scopes":["admin"],"rateLimitPerHour":"1"}`:          {"#/rateLimitPerHour"},
 		`{"name":"n","scopes":["admin"],"extra":1}`:                       {"#/extra"},
+		`{"name":"a\u0000b","scopes":["admin"]}`:                          {"#/name"},
+		`{"name":"a\nb","scopes":["admin"]}`:                              {"#/name"},
+		`{"name":" ","scopes":["nonsense"],"rateLimitPerHour":0}`:         {"#/name", "#/scopes/0", "#/rateLimitPerHour"},
 		`{"name":"n","scopes":["admin"],"Name":"other"}`:                  {"#/Name"},
 		`{"name":1,"scopes":"admin","rateLimitPerHour":0.5,"key":"mine"}`: {"#/name", "#/scopes", "#/rateLimitPerHour", "#/key"},
 	} {
@@ -207,6 +211,16 @@ func TestDefaultsAndRefusedDrafts(t *testing.T) {
 	}
 	if got := h.do("POST", "/api/v1/api-keys", `name=n`, "X-API-Key: "+h.admin, "Content-Type: application/x-www-form-urlencoded"); got.StatusCode != 415 || got.member("code") != "unsupported_media_type" {
 		t.Errorf("a form: %d %s", got.StatusCode, got.body)
+	}
+}
+
+// The tags that document and check scopes can't refer to the list of them.
+func TestScopesInTagsAreTheScopes(t *testing.T) {
+	for _, in := range []any{keyBody{}, createKeyInput{}.Body, patchKeyInput{}.Body} {
+		f, _ := reflect.TypeOf(in).FieldByName("Scopes")
+		if got := f.Tag.Get("enum"); got != strings.Join(scopeNames[:], ",") {
+			t.Errorf("%T: %s", in, got)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ type loginInput struct {
 	Body struct {
 		Email         string `json:"email" maxLength:"1000" example:"jane@dealer.example"`
 		Password      string `json:"password" maxLength:"1000" example:"a red lorry and four yellow ones"`
-		RefreshCookie bool   `json:"refreshCookie,omitempty" doc:"For browsers: the refresh token comes as an HttpOnly cookie instead of in the body."`
+		RefreshCookie bool   `json:"refreshCookie,omitempty" nullable:"true" doc:"For browsers: the refresh token comes as an HttpOnly cookie instead of in the body."`
 	}
 }
 
@@ -69,7 +69,7 @@ func cookieText(token string, until time.Time) string {
 type refreshInput struct {
 	Cookie string `cookie:"__Secure-carfluence-refresh" doc:"In place of a body, from pages of the same origin."`
 	Body   *struct {
-		RefreshToken *string `json:"refreshToken,omitempty" example:"cfr_…"`
+		RefreshToken *string `json:"refreshToken,omitempty" nullable:"true" doc:"Needed without the cookie." example:"cfr_…"`
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // withInput runs a command that reads standard input; extra are settings of the environment.
@@ -254,7 +255,8 @@ func TestImportCommand(t *testing.T) {
 			t.Errorf("run %d: no %s in\n%s", i+1, want, out)
 		}
 	}
-	if found := inventory(t, s, key); len(found) != 30 { // shown by the running server at once
+	time.Sleep(seenElsewhere)
+	if found := inventory(t, s, key); len(found) != 30 {
 		t.Errorf("%d vehicles", len(found))
 	}
 
@@ -280,6 +282,7 @@ func TestImportCommand(t *testing.T) {
 		t.Errorf("report: %s %v", b, err)
 	}
 
+	time.Sleep(seenElsewhere)
 	before := inventory(t, s, key)
 	for name, text := range map[string]string{"empty.csv": "", "prose.csv": "Dear Sir or Madam,\nplease find attached\n", "headers.csv": "VIN,Price\n", "binary.csv": "PK\x03\x04\x00\x00\x00\x00\xff\xfe", "novin.csv": "Stock,Price\n1,2\n"} {
 		path := filepath.Join(dir, name)
@@ -293,6 +296,7 @@ func TestImportCommand(t *testing.T) {
 	if _, errOut, code := carfluence(t, data, "import", dir, "--dealer", "Other"); code != 2 || errOut == "" {
 		t.Errorf("a folder: exit %d %s", code, errOut)
 	}
+	time.Sleep(seenElsewhere)
 	if after := inventory(t, s, key); len(after) != len(before) {
 		t.Errorf("unusable files changed the inventory: %d, then %d", len(before), len(after))
 	}

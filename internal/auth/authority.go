@@ -100,10 +100,18 @@ func (a *Authority) Run(ctx context.Context) error {
 	}
 }
 
-// Beat reads the change log and makes the records in memory fresh again.
+// Beat reads the change log and makes the records in memory fresh again. Who waited for another's beat that was
+// sent later than it asked has what it asked for.
 func (a *Authority) Beat(ctx context.Context) error {
+	asked := a.now()
 	a.beating.Lock()
 	defer a.beating.Unlock()
+	if sent := a.fresh.Load(); sent != nil && sent.After(asked) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	sent := a.now()
 	n, err := authorityNumber(ctx, a.db)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"carfluence/internal/audit"
@@ -25,6 +26,29 @@ type Guard struct {
 	// SessionLimit is what a person may call per window over all sessions.
 	SessionLimit int64
 	Now          func() time.Time
+
+	refusals refusals
+}
+
+// refusalsAudited bounds the refused admin calls of one caller that are audited in a minute.
+const refusalsAudited = 60
+
+// refusals counts the refused admin calls of this minute by caller.
+type refusals struct {
+	mu     sync.Mutex
+	minute int64
+	counts map[string]int
+}
+
+// add returns how many refusals of the caller there are in this minute, this one included.
+func (r *refusals) add(caller string, now time.Time) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if minute := now.Unix() / 60; minute != r.minute || r.counts == nil {
+		r.minute, r.counts = minute, map[string]int{}
+	}
+	r.counts[caller]++
+	return r.counts[caller]
 }
 
 // Gate is the guard as the routes know it.
@@ -44,6 +68,7 @@ func (g *Guard) Admit(x *rest.Exchange) error {
 	p, err := g.identify(ctx, text)
 	if err != nil {
 		if errs.KindOf(err) != errs.KindUnauthenticated {
+			_ = g.admitAddress(x) // for the headers: our failure gives the count back
 			return err
 		}
 		x.Refused = err
@@ -212,12 +237,18 @@ func (g *Guard) Allow(x *rest.Exchange, s rest.Security) error {
 	}
 }
 
-// auditRefusal records a refused admin call. When it can't be written (full disk) the refusal stands all the
-// same.
+// auditRefusal records a refused admin call, whether or not its client is still there. When it can't be written
+// (full disk) the refusal stands all the same.
 func (g *Guard) auditRefusal(x *rest.Exchange, p *Principal) {
-	ctx := x.Request().Context()
-	err := audit.Record(ctx, g.Authority.db, p.Group, g.Now(), audit.Event{
-		Name: "admin.refused", Actor: p.Actor(), SubjectType: "route", SubjectID: x.Route(),
+	now, detail := g.Now(), map[string]any{}
+	switch n := g.refusals.add(p.ID, now); {
+	case n > refusalsAudited:
+		return
+	case n == refusalsAudited:
+		detail["furtherNotRecorded"] = "until the minute ends"
+	}
+	err := audit.Record(context.WithoutCancel(x.Request().Context()), g.Authority.db, p.Group, now, audit.Event{
+		Name: "admin.refused", Actor: p.Actor(), SubjectType: "route", SubjectID: x.Route(), Detail: detail,
 	})
 	if err != nil {
 		g.Authority.log.Warn("refused admin call not audited", "request_id", x.RequestID, "error", err)

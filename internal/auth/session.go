@@ -221,6 +221,7 @@ func (s *Sessions) recordFailure(ctx context.Context, a *Attempt, acct account, 
 	if a.Exhausted {
 		detail["throttled"] = true
 	}
+	ctx = context.WithoutCancel(ctx) // nor does it help to hang up
 	return audit.Record(ctx, s.authority.db, acct.Group, s.authority.now(), audit.Event{
 		Name: "login.failed", Actor: audit.Actor{Type: "anonymous"}, SubjectType: "person", SubjectID: acct.ID, Detail: detail,
 	})
@@ -357,11 +358,11 @@ func (s *Sessions) ChangePassword(ctx context.Context, p Principal, current, nex
 }
 
 func (s *Sessions) recordRefusedChange(ctx context.Context, a *Attempt, p Principal, currentRight bool) error {
-	return s.authority.db.Transact(ctx, func(tx *sqldb.DB) error {
+	return s.authority.db.Transact(context.WithoutCancel(ctx), func(tx *sqldb.DB) error {
 		if currentRight {
 			return a.GiveBack(ctx, tx)
 		}
-		return audit.Record(ctx, tx, p.Group, s.authority.now(), audit.Event{
+		return audit.Record(context.WithoutCancel(ctx), tx, p.Group, s.authority.now(), audit.Event{
 			Name: "password.change_failed", Actor: p.Actor(), SubjectType: "person", SubjectID: p.ID, Detail: map[string]any{"reason": "wrong_password"},
 		})
 	})

@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carfluence/internal/audit"
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
+)
+
+func (h *house) events(group, name string) (list []audit.Row) {
+	h.t.Helper()
+	rows, err := audit.List(h.t.Context(), h.db.Tenant(group), 10_000)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.Name == name {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// Every answer shows a limit, also when nobody could be told apart; and our failures use no limit up.
+func TestAnswersWithoutTheStoreShowALimitAndUseNoneUp(t *testing.T) {
+	h := newHouse(t)
+	key := h.key("inventory:read")
+	first := h.do("GET", "/api/v1/open", "")
+	if err := h.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		a := h.do("GET", "/api/v1/read", "", "X-API-Key: "+key)
+		if a.StatusCode != 503 || a.Header.Get("X-RateLimit-Limit") == "" {
+			t.Errorf("%d with limit %q", a.StatusCode, a.Header.Get("X-RateLimit-Limit"))
+		}
+		if got, want := a.Header.Get("X-RateLimit-Remaining"), first.Header.Get("X-RateLimit-Remaining"); got != want {
+			t.Errorf("%s left of the address's limit, want still %s", got, want)
+		}
+	}
+}
+
+func TestRefusedAdminCallsAreAudited(t *testing.T) {
+	h := newHouse(t)
+	key := h.key("inventory:read")
+	for range 4 {
+		h.do("GET", "/api/v1/api-keys", "", "X-API-Key: "+key)
+	}
+	if got := h.events(h.group.ID, "admin.refused"); len(got) != 4 || got[0].SubjectID != "GET /api/v1/api-keys" {
+		t.Fatalf("%+v", got)
+	}
+	// Who hangs up at once leaves a trace all the same.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequest("GET", "/api/v1/api-keys", nil).WithContext(ctx)
+	r.Header.Set("X-API-Key", key)
+	h.api.ServeHTTP(httptest.NewRecorder(), r)
+	if got := h.events(h.group.ID, "admin.refused"); len(got) != 5 {
+		t.Errorf("%d events after a fifth call whose client left", len(got))
+	}
+}
+
+// One caller can't fill the disk with refusals; the last one that is recorded says that there were more.
+func TestRefusedAdminCallsCantFloodTheAudit(t *testing.T) {
+	h := newHouse(t)
+	key, other := h.key("inventory:read"), h.key("inventory:read")
+	for range 3 * refusalsAudited {
+		h.do("GET", "/api/v1/api-keys", "", "X-API-Key: "+key)
+	}
+	got := h.events(h.group.ID, "admin.refused")
+	if len(got) < refusalsAudited || len(got) > 2*refusalsAudited { // the minute may end meanwhile
+		t.Fatalf("%d events", len(got))
+	}
+	if !strings.Contains(got[0].DetailJSON, "furtherNotRecorded") && !strings.Contains(got[refusalsAudited-1].DetailJSON, "furtherNotRecorded") {
+		t.Errorf("the last event says %s", got[0].DetailJSON)
+	}
+	h.do("GET", "/api/v1/api-keys", "", "X-API-Key: "+other)
+	if n := len(h.events(h.group.ID, "admin.refused")); n != len(got)+1 {
+		t.Errorf("another caller's refusal was not recorded")
+	}
+}
+
+func TestAFailedLoginIsAuditedThoughItsClientLeft(t *testing.T) {
+	o := newOffice(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	compute := o.passwords.compute
+	o.passwords.compute = func(p, salt []byte, time, memory uint32, threads uint8, n uint32) []byte {
+		cancel() // while the password is verified
+		return compute(p, salt, time, memory, threads, n)
+	}
+	r := httptest.NewRequest("POST", "/api/v1/auth/login", strings.NewReader(credentials("jane@cars.example", "a wrong one, a wrong one"))).WithContext(ctx)
+	r.Header.Set("Content-Type", "application/json")
+	o.api.ServeHTTP(httptest.NewRecorder(), r)
+	if n := count(o.events(o.group.ID), "login.failed"); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// Callers that find the lease run out together share one beat.
+func TestCallersShareABeat(t *testing.T) {
+	var clockReads atomic.Int64
+	a := NewAuthority(sqldbtest.Open(t, sqldb.Accounts), nil, slog.New(slog.DiscardHandler), func() time.Time {
+		clockReads.Add(1)
+		return time.Now()
+	})
+	const callers = 50
+	a.beating.Lock()
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			if err := a.Beat(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for clockReads.Load() < callers { // each notes when it asked
+		runtime.Gosched()
+	}
+	a.beating.Unlock()
+	wg.Wait()
+	if beats := clockReads.Load() - callers; beats != 1 {
+		t.Errorf("%d reads of the store for %d callers at once", beats, callers)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -182,8 +183,8 @@ func vehicles(n int64) string {
 func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id, alias string) (Dealer, error) {
 	var out Dealer
 	alias = strings.TrimSpace(alias)
-	if alias == "" || tooLong(alias, maxName) {
-		return out, errs.Invalid("invalid", "The alias can't be used.", errs.At("#/alias", "must be 1 to 200 characters long"))
+	if alias == "" || tooLong(alias, maxName) || !printable(alias) {
+		return out, errs.Invalid("invalid", "The alias can't be used.", errs.At("#/alias", "must be 1 to 200 printable characters"))
 	}
 	err := t.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
 		if out, err = selectDealer(ctx, tx, id); err != nil {
@@ -313,8 +314,11 @@ func (d *Dealer) complete() error {
 	var faults []errs.Fault
 	text := func(pointer string, s *string, limit int) {
 		*s = strings.TrimSpace(*s)
-		if tooLong(*s, limit) {
+		switch {
+		case tooLong(*s, limit):
 			faults = append(faults, errs.At(pointer, fmt.Sprintf("must not be longer than %d characters", limit)))
+		case !printable(*s):
+			faults = append(faults, errs.At(pointer, "must be one line of text"))
 		}
 	}
 	text("#/name", &d.Name, maxName)
@@ -344,8 +348,8 @@ func (d *Dealer) completeCodes() (faults []errs.Fault) {
 	codes := []string{}
 	for i, code := range d.Codes {
 		code = strings.TrimSpace(code)
-		if code == "" || tooLong(code, maxName) {
-			faults = append(faults, errs.At(fmt.Sprintf("#/codes/%d", i), "must be 1 to 200 characters long"))
+		if code == "" || tooLong(code, maxName) || !printable(code) {
+			faults = append(faults, errs.At(fmt.Sprintf("#/codes/%d", i), "must be 1 to 200 printable characters"))
 		}
 		if !seen[Fold(code)] {
 			codes = append(codes, code)
@@ -383,6 +387,8 @@ func (d *Dealer) completePlace() (faults []errs.Fault) {
 }
 
 func tooLong(s string, limit int) bool { return utf8.RuneCountInString(s) > limit }
+
+func printable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
 
 func webAddress(s string) bool {
 	u, err := url.Parse(s)

@@ -1,9 +1,12 @@
 package dealer
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"carfluence/internal/auth"
 	"carfluence/internal/rest"
@@ -74,6 +77,16 @@ type Particulars struct {
 	Longitude  rest.Optional[float64]  `json:"longitude,omitempty" nullable:"true" minimum:"-180" maximum:"180"`
 }
 
+// faults are what a schema can't tell, to be named beside the schema's own. An empty name is the schema's to name.
+func (f Particulars) faults(name string) []error {
+	d := Dealer{Name: cmp.Or(name, "-")}
+	f.apply(&d)
+	if err := d.complete(); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
 // apply merges what was sent into d (RFC 7396).
 func (f Particulars) apply(d *Dealer) {
 	merge(&d.Codes, f.Codes)
@@ -110,17 +123,27 @@ func pointer(o rest.Optional[float64]) *float64 {
 
 type createDealerInput struct {
 	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"200" doc:"Unique in the dealer group." example:"Lakeside Motors"`
+		Name string `json:"name" minLength:"1" maxLength:"200" pattern:"\\S" patternDescription:"more than blanks" doc:"Unique in the dealer group." example:"Lakeside Motors"`
 		Particulars
 	}
+}
+
+// Resolve implements huma.Resolver.
+func (in *createDealerInput) Resolve(huma.Context) []error {
+	return in.Body.faults(in.Body.Name)
 }
 
 type patchDealerInput struct {
 	ID   string `path:"id" doc:"Id of the dealership."`
 	Body struct {
-		Name rest.Optional[string] `json:"name,omitempty" minLength:"1" maxLength:"200"`
+		Name rest.Optional[string] `json:"name,omitempty" minLength:"1" maxLength:"200" pattern:"\\S" patternDescription:"more than blanks"`
 		Particulars
 	}
+}
+
+// Resolve implements huma.Resolver.
+func (in *patchDealerInput) Resolve(huma.Context) []error {
+	return in.Body.faults(in.Body.Name.Value)
 }
 
 type dealerIDInput struct {

@@ -113,8 +113,13 @@ func TestDealerRefusals(t *testing.T) {
 		{"POST", "/dealers", `{"name":"x","website":"ftp://x","currency":"XXY","time_zone":"Local"}`, 422, "#/website #/time_zone #/currency"},
 		{"POST", "/dealers", `{"name":"x","latitude":91,"codes":7}`, 422, "#/codes #/latitude"},
 		{"POST", "/dealers", `{"name":"x","codes":[""]}`, 422, "#/codes/0"},
-		{"POST", "/dealers", `{"name":"TAKEN"}`, 409, ""},
-		{"POST", "/dealers", `{"name":"x","codes":["t1"]}`, 409, ""},
+		{"POST", "/dealers", `{"name":" ","city":5,"latitude":91,"currency":"XXY","time_zone":"Local"}`, 422, "#/name #/city #/latitude #/currency #/time_zone"},
+		{"PATCH", taken, `{"name":" ","city":5,"longitude":-181,"website":"x"}`, 422, "#/name #/city #/longitude #/website"},
+		{"POST", "/dealers", `{"name":"a\u0000b","address":"a\nb","codes":["\u0007"]}`, 422, "#/name #/address #/codes/0"},
+		{"POST", taken + "/aliases", `{"alias":"a\u0000b"}`, 422, "#/alias"},
+		{"POST", "/dealers", `{"name":"TAKEN"}`, 409, "dealer_name_taken"},
+		{"POST", "/dealers", `{"name":"t1"}`, 409, "dealer_name_taken"},
+		{"POST", "/dealers", `{"name":"x","codes":["t1"]}`, 409, "alias_taken"},
 		{"POST", "/dealers", `{"name":`, 400, ""},
 		{"PATCH", "/dealers/unknown", `{"name":"x"}`, 404, ""},
 		{"PATCH", taken, `{"name":null}`, 422, "#/name"},
@@ -131,11 +136,14 @@ func TestDealerRefusals(t *testing.T) {
 			continue
 		}
 		list, _ := out["errors"].([]any)
-		var got []string
+		got := []string{out["code"].(string)}
 		for _, f := range list {
 			got = append(got, f.(map[string]any)["pointer"].(string))
 		}
 		for _, want := range strings.Fields(tt.pointers) {
+			if strings.Count(strings.Join(got, " ")+" ", want+" ") > 1 {
+				t.Errorf("%s: %s is named twice: %v", tt.body, want, got)
+			}
 			if !strings.Contains(strings.Join(got, " ")+" ", want+" ") {
 				t.Errorf("%s: faults at %v, want %s", tt.body, got, tt.pointers)
 			}

@@ -161,9 +161,18 @@ func claimed(ctx context.Context, t *sqldb.Tenant, d Dealer) error {
 		if err != nil {
 			return fmt.Errorf("look for the holder of a spelling: %w", err)
 		}
-		return errs.Conflict("dealer_name_taken", fmt.Sprintf("%q already names the dealership %s (%s).", folded, name, holder))
+		return taken(d, folded, fmt.Sprintf("the dealership %s (%s)", name, holder))
 	}
 	return nil
+}
+
+// taken says of a dealership's name, or else of a code or alias, who has it.
+func taken(d Dealer, folded, holder string) error {
+	code := "alias_taken"
+	if folded == Fold(d.Name) {
+		code = "dealer_name_taken"
+	}
+	return errs.Conflict(code, fmt.Sprintf("%q already names %s.", folded, holder))
 }
 
 // replaceSpellings writes all texts a dealership goes by; the caller has checked them with claimed.
@@ -174,7 +183,7 @@ func replaceSpellings(ctx context.Context, t *sqldb.Tenant, d Dealer) error {
 	for _, folded := range d.spellings() {
 		_, err := t.Exec(ctx, `INSERT INTO dealership_spelling (dealer_group_id, folded, dealership_id) VALUES ($1, $2, $3)`, folded, d.ID)
 		if sqldb.IsUnique(err) { // taken since the check
-			return errs.Conflict("dealer_name_taken", fmt.Sprintf("%q already names another dealership.", folded))
+			return taken(d, folded, "another dealership")
 		}
 		if err != nil {
 			return fmt.Errorf("store spelling: %w", err)

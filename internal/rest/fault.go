@@ -2,6 +2,7 @@ package rest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -61,6 +62,10 @@ const maxFaults = 100
 func faultsOf(list []error) []errs.Fault {
 	var out []errs.Fault
 	for _, err := range list[:min(len(list), maxFaults)] {
+		if e, ok := errors.AsType[*errs.Error](err); ok { // of an input's own check, which runs last
+			out = append(out, unnamed(out, e.Faults)...)
+			continue
+		}
 		d, ok := err.(huma.ErrorDetailer)
 		if !ok {
 			out = append(out, errs.At("#", err.Error()))
@@ -72,6 +77,13 @@ func faultsOf(list []error) []errs.Fault {
 		return cmp.Or(cmp.Compare(a.Parameter, b.Parameter), cmp.Compare(len(a.Pointer), len(b.Pointer)), cmp.Compare(a.Pointer, b.Pointer))
 	})
 	return out
+}
+
+// unnamed are the further faults at places where the schema has found nothing.
+func unnamed(named, further []errs.Fault) []errs.Fault {
+	return slices.DeleteFunc(slices.Clone(further), func(f errs.Fault) bool {
+		return slices.ContainsFunc(named, func(n errs.Fault) bool { return n.Pointer == f.Pointer && n.Parameter == f.Parameter })
+	})
 }
 
 // faultAt turns the library's "body.scopes[0]" and "query.limit" into a JSON pointer or a parameter's name.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -131,7 +132,12 @@ func (o *Optional[T]) UnmarshalJSON(b []byte) error {
 		o.Null = true
 		return nil
 	}
-	return json.Unmarshal(b, &o.Value)
+	err := json.Unmarshal(b, &o.Value)
+	kind, number := reflect.TypeFor[T]().Kind(), b[0] == '-' || b[0] >= '0' && b[0] <= '9'
+	if number && (kind == reflect.Int64 || kind == reflect.Float64) {
+		return err
+	}
+	return nil // what does not fit, the schema has named; an error would keep the members after it from being read
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -210,7 +210,7 @@ func titleOf(code string, status int) string {
 
 // ProblemTypes lists every code the API answers with; a test holds it against the code.
 var ProblemTypes = []ProblemType{
-	{"malformed", "Malformed request", 400, "The request can't be read: broken JSON, text after it, a member twice, invalid UTF-8 or nesting over 32. Nothing was changed."},
+	{"malformed", "Malformed request", 400, "The request can't be read: broken JSON, text after it, a member twice, invalid UTF-8, nesting over 32, or a query that is not percent-encoded. Nothing was changed."},
 	{"multiple_credentials", "More than one credential", 400, "Two different credentials came with one request. Send one, in X-API-Key or Authorization."},
 	{"credential_in_url", "Credential in the address", 400, "A secret stood in the URL, where logs and proxies keep it. Send it as a header, and replace it: consider it exposed."},
 	{"credentials_missing", "No credential", 401, "This call needs an API key (X-API-Key) or a session token (Authorization: Bearer)."},

@@ -32,30 +32,35 @@ func withoutSecrets(s string) string {
 	return s
 }
 
-// checkURL refuses credentials in the address: they stay in logs, histories and proxies (RFC 6750 §5.3).
+// checkURL refuses a query that can't be read, and credentials in the address: they stay in logs, histories and proxies (RFC 6750 §5.3).
 func checkURL(u *url.URL) error {
-	found := u.User != nil || looksSecret(u.Path)
+	found, broken := u.User != nil || looksSecret(u.Path), false
 	if u.RawQuery != "" && !found {
 		for pair := range strings.SplitSeq(u.RawQuery, "&") {
 			name, value, _ := strings.Cut(pair, "=")
-			name, value = unescape(name), unescape(value)
+			name, badName := unescape(name)
+			value, badValue := unescape(value)
 			found = found || credentialNames[strings.ToLower(name)] || looksSecret(name) || looksSecret(value)
+			broken = broken || badName || badValue
 		}
 	}
-	if !found {
-		return nil
+	switch {
+	case found:
+		return errs.New(errs.KindMalformed, "credential_in_url", "A credential stood in the URL. Send it as a header (X-API-Key or Authorization), and replace this one: addresses are kept by logs and proxies.")
+	case broken: // the library would take the parameter for absent
+		return errs.New(errs.KindMalformed, "malformed", "The query is not percent-encoded (RFC 3986 section 2.1): a percent sign of its own is written %25.")
 	}
-	return errs.New(errs.KindMalformed, "credential_in_url", "A credential stood in the URL. Send it as a header (X-API-Key or Authorization), and replace this one: addresses are kept by logs and proxies.")
+	return nil
 }
 
-func unescape(s string) string {
+func unescape(s string) (text string, broken bool) {
 	if !strings.ContainsAny(s, "%+") {
-		return s
+		return s, false
 	}
 	if t, err := url.QueryUnescape(s); err == nil {
-		return t
+		return t, false
 	}
-	return s
+	return s, true
 }
 
 // safePath is a path fit for logs and answers.

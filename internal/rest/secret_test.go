@@ -35,6 +35,14 @@ func TestCredentialsInTheAddress(t *testing.T) {
 	}
 }
 
+// "search=100%" must not show the whole list.
+func TestBrokenPercentEncodingIsRefused(t *testing.T) {
+	s := newStand(t)
+	for _, query := range []string{"search=100%", "search=%zz", "limit=%", "%=1", "a=1&b=%e"} {
+		s.want(400, "malformed", s.send("GET", "/api/v1/text?"+query, ""))
+	}
+}
+
 func TestAnswersRepeatNoSecret(t *testing.T) {
 	s := newStand(t)
 	for _, body := range []string{

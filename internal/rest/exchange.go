@@ -147,6 +147,7 @@ func (x *Exchange) Unwrap() http.ResponseWriter { return x.w }
 
 // Flush ends buffering: what is written from now on goes out at once, without ETag or compression.
 func (x *Exchange) Flush() {
+	x.WriteHeader(http.StatusOK)
 	x.send(false)
 	if f, ok := x.w.(http.Flusher); ok {
 		f.Flush()

@@ -398,16 +398,20 @@ func (s *Sessions) replacePassword(ctx context.Context, a *Attempt, p Principal,
 	})
 }
 
-// Prune forgets sessions that ended longer ago than knownSourceFor, with their refresh tokens, and counts of
-// the guessing throttle whose windows are over.
+// Prune forgets sessions that ended longer ago than knownSourceFor, refresh tokens that have expired, and counts
+// of the guessing throttle whose windows are over.
 func (s *Sessions) Prune(ctx context.Context) error {
 	groups, err := listGroups(ctx, s.authority.db)
 	if err != nil {
 		return err
 	}
-	before := s.authority.now().Add(-knownSourceFor)
+	now := s.authority.now()
+	before := now.Add(-knownSourceFor)
 	for _, g := range groups {
 		err := s.authority.db.Tenant(g.ID).Transact(ctx, func(tx *sqldb.Tenant) error {
+			if err := deleteExpiredRefresh(ctx, tx, now); err != nil {
+				return err
+			}
 			return deleteSessionsEndedBefore(ctx, tx, before, before.Add(-s.lifetimes.Refresh))
 		})
 		if err != nil {

@@ -77,3 +77,10 @@ func deleteSessionsEndedBefore(ctx context.Context, tx *sqldb.Tenant, before, un
 	_, err := tx.Exec(ctx, `DELETE `+over, sqldb.At(before), sqldb.At(unseenSince))
 	return err
 }
+
+// deleteExpiredRefresh forgets refresh tokens that can't be exchanged any more. One that comes back later is an
+// unknown one.
+func deleteExpiredRefresh(ctx context.Context, tx *sqldb.Tenant, at time.Time) error {
+	_, err := tx.Exec(ctx, `DELETE FROM credential WHERE dealer_group_id = $1 AND kind = 'refresh' AND expires_at < $2`, sqldb.At(at))
+	return err
+}

@@ -247,12 +247,12 @@ func (s *Stores) Lock() (*flock.Flock, error) {
 	return lock, nil
 }
 
-// Served tells whether a server is running on the data folder.
+// Served tells whether a server is running on the data folder, or may be.
 func (s *Stores) Served() bool {
 	lock := flock.New(filepath.Join(s.dir, lockFile))
 	ok, err := lock.TryLock()
 	if ok {
 		_ = lock.Unlock()
 	}
-	return err == nil && !ok
+	return err != nil || !ok
 }

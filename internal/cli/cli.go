@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -252,7 +253,11 @@ func (cmd *configCommand) Run(c *console, parsed *kong.Context) error {
 		if f.Name == "help" || f.Name == "config" {
 			continue
 		}
-		c.printf("%-24s %v\n", f.Name, f.Target.Interface())
+		value := f.Target.Interface()
+		if f.Name == "database" {
+			value = masked(cmd.Database)
+		}
+		c.printf("%-24s %v\n", f.Name, value)
 	}
 	for _, name := range []string{"CARFLUENCE_SECRET", "CARFLUENCE_ADMIN_PASSWORD"} {
 		value, err := app.SecretFrom(name)
@@ -268,6 +273,22 @@ func (cmd *configCommand) Run(c *console, parsed *kong.Context) error {
 		return usageError{err}
 	}
 	return nil
+}
+
+// masked is a database's URL without its password.
+func masked(text string) string {
+	if text == "" {
+		return ""
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "(hidden: not a URL)"
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	u.RawQuery = "" // may hold one too
+	return u.String()
 }
 
 func logger(w io.Writer, level string) *slog.Logger {

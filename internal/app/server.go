@@ -171,7 +171,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() { // clients let go of the connection by themselves, so none is cut
 		w.Header()["Connection"] = []string{"close"}
 	}
-	s.API.ServeHTTP(w, r)
+	s.API.ServeHTTP(speller{w}, r)
 }
 
 // Close lets go of the data folder's lock; Run has done so when it returns.

@@ -182,7 +182,7 @@ func TestPages(t *testing.T) {
 		"?limit=&offset=":              `"limit":50,"offset":0`,
 		"?offset=9223372036854775807":  `"limit":50,"offset":9223372036854775807`,
 		"?nobody=knows&limit=2":        `"limit":2,"offset":0`,
-		"?limit=9999999999&nobody=%zz": `"limit":200,"offset":0`,
+		"?limit=9999999999&nobody=%25zz": `"limit":200,"offset":0`,
 	} {
 		a := s.send("GET", "/api/v1/things"+query, "")
 		if a.StatusCode != 200 || !strings.Contains(string(a.body), `"pagination":{"total":7,`+want+`}`) {

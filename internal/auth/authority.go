@@ -159,6 +159,9 @@ func (a *Authority) dropAll() {
 	a.keys.InvalidateAll()
 	a.people.InvalidateAll()
 	a.sessions.InvalidateAll()
+	if a.quota != nil {
+		a.quota.ForgetAll()
+	}
 }
 
 func (a *Authority) drop(c change) {

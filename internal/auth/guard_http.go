@@ -75,7 +75,7 @@ func (g *Guard) Admit(x *rest.Exchange) error {
 		return g.admitAddress(x)
 	}
 	x.Caller, x.Actor = p, string(p.Kind)+":"+p.ID
-	charge, err := g.Quota.Take(ctx, quota.Subject{Group: p.Group, ID: p.ID}, p.RateLimit)
+	charge, err := g.Quota.Take(ctx, quota.Subject{Group: p.Group, ID: p.ID}, quota.Limit{Calls: p.RateLimit, AsOf: p.limitAsOf})
 	x.Charge = charge
 	return err
 }
@@ -153,7 +153,12 @@ func (ks *Keys) Verify(ctx context.Context, text string) (*Principal, error) {
 		return nil, errBadCredential
 	}
 	k, err := cached(ctx, a, a.keys, c.id, func(ctx context.Context) (*keyRecord, error) {
-		return loadKeyRecord(ctx, a.db.Tenant(c.group), c.id)
+		asOf := a.applied.Load()
+		k, err := loadKeyRecord(ctx, a.db.Tenant(c.group), c.id)
+		if err == nil {
+			k.principal.limitAsOf = asOf
+		}
+		return k, err
 	})
 	switch {
 	case errors.Is(err, sqldb.ErrNoRows):

@@ -460,7 +460,7 @@ func BenchmarkVerifyAndCount(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c, err := ledger.Take(b.Context(), quota.Subject{Group: p.Group, ID: p.ID}, p.RateLimit)
+		c, err := ledger.Take(b.Context(), quota.Subject{Group: p.Group, ID: p.ID}, quota.Limit{Calls: p.RateLimit})
 		if err != nil {
 			b.Fatal(err)
 		}

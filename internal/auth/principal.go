@@ -29,6 +29,8 @@ type Principal struct {
 	SessionID string // people only
 
 	RateLimit int64 // requests per window
+
+	limitAsOf int64 // the change log's number when RateLimit was read
 }
 
 // Actor is the principal as the audit log names it.

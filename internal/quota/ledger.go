@@ -84,7 +84,7 @@ func (l *Ledger) Window() time.Duration { return l.opt.Window }
 
 // Take spends one credit of the subject under the limit. Without one left the error is rate_limited with
 // the time to wait; without an answer from the store it is unavailable. Settle or Refund the charge.
-func (l *Ledger) Take(ctx context.Context, s Subject, limit int64) (*Charge, error) {
+func (l *Ledger) Take(ctx context.Context, s Subject, limit Limit) (*Charge, error) {
 	for {
 		m := l.meter(s)
 		state, ok, err := m.take(ctx, limit, l.opt.Now())
@@ -113,6 +113,18 @@ func (l *Ledger) Forget(s Subject) {
 		m.refused = time.Time{}
 		m.mu.Unlock()
 	}
+}
+
+// ForgetAll is for when nothing read so far can be relied on, as under a database that was restored.
+func (l *Ledger) ForgetAll() {
+	l.meters.Range(func(key, value any) bool {
+		m := value.(*Meter)
+		m.mu.Lock()
+		m.asOf = 0
+		m.mu.Unlock()
+		l.Forget(key.(Subject))
+		return true
+	})
 }
 
 // Charge is one credit in use.
@@ -184,6 +196,11 @@ func (l *Ledger) end(ctx context.Context) {
 
 // serve answers the calls that wait.
 func (l *Ledger) serve(ctx context.Context) {
+	_ = l.write(ctx, l.questions()) // the calls have been told
+}
+
+// questions are what the store is asked for the calls that wait.
+func (l *Ledger) questions() []entry {
 	l.mu.Lock()
 	asking := l.asking
 	l.asking = map[*Meter]bool{}
@@ -194,7 +211,7 @@ func (l *Ledger) serve(ctx context.Context) {
 			entries = append(entries, e)
 		}
 	}
-	_ = l.write(ctx, entries) // the calls have been told
+	return entries
 }
 
 // settle writes what was spent; when all is set, every credit in hand goes back too.

@@ -13,6 +13,10 @@ import (
 // Subject is what a limit belongs to: the id of a key or person within its dealer group.
 type Subject struct{ Group, ID string }
 
+// Limit is how many calls a subject has in a window, as of a number of the change log: a call that comes late
+// with an older one does not bring it back.
+type Limit struct{ Calls, AsOf int64 }
+
 // How long a refusal is believed without asking the store again.
 const refusalMemory = 5 * time.Second
 
@@ -26,6 +30,7 @@ type Meter struct {
 	dropped bool // no longer in the ledger's map
 	window  int64
 	limit   int64
+	asOf    int64 // the change log's number when limit was read
 	used    int64 // what the store had handed out in this window when it last answered
 	credits int64 // of these, in hand here
 	refused time.Time
@@ -83,7 +88,7 @@ func (m *Meter) state() State {
 
 // take spends one credit, asking the store when none is in hand. It is not ok when the ledger has dropped
 // this meter meanwhile.
-func (m *Meter) take(ctx context.Context, limit int64, now time.Time) (s State, ok bool, err error) {
+func (m *Meter) take(ctx context.Context, limit Limit, now time.Time) (s State, ok bool, err error) {
 	m.mu.Lock()
 	if m.dropped {
 		m.mu.Unlock()
@@ -145,11 +150,15 @@ func (m *Meter) turn(now time.Time) {
 }
 
 // adopt takes over a changed limit: credits taken under the old one go back and the store is asked anew.
-func (m *Meter) adopt(limit int64) {
-	if m.limit == limit {
+func (m *Meter) adopt(limit Limit) {
+	if limit.AsOf < m.asOf {
 		return
 	}
-	m.limit, m.refused = limit, time.Time{}
+	m.asOf = limit.AsOf
+	if m.limit == limit.Calls {
+		return
+	}
+	m.limit, m.refused = limit.Calls, time.Time{}
 	m.handBack()
 }
 

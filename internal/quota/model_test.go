@@ -32,15 +32,20 @@ func TestModel(t *testing.T) {
 	for time.Now().Before(end) && !t.Failed() {
 		rapid.Check(t, func(rt *rapid.T) {
 			run++
-			m := &model{T: rt, db: db, other: other, clock: newClock(), subject: Subject{"group", "subject-" + strconv.Itoa(run)}, count: map[int64]int64{}}
-			m.limit = rapid.Int64Range(1, 12).Draw(rt, "limit")
+			m := &model{T: rt, db: db, other: other, clock: newClock(), subject: Subject{"group", "subject-" + strconv.Itoa(run)}, count: map[int64]int64{}, lossy: map[int64]bool{}}
+			m.limit.Calls = rapid.Int64Range(1, 12).Draw(rt, "limit")
+			m.before = m.limit
 			m.start()
 			defer m.heal()
-			rt.Repeat(map[string]func(*rapid.T){
-				"calls": m.calls, "answer": m.answer, "settle": m.settle, "finish": m.finish, "leave": m.leave,
-				"change limit": m.changeLimit, "pass time": m.passTime, "disk full": m.fill, "store busy": m.block, "store well": func(*rapid.T) { m.heal() },
-				"crash": m.crash, "restart": m.restart, "": m.check,
-			})
+			events := map[string]func(*rapid.T){
+				"calls": m.calls, "ask": m.ask, "answer": m.answer, "settle": m.settle, "finish": m.finish, "leave": m.leave,
+				"change limit": m.changeLimit, "pass time": m.passTime, "restart": m.restart, "": m.check,
+				"disk full": m.fill, "store well": func(*rapid.T) { m.heal() },
+			}
+			if rapid.Bool().Draw(rt, "faults") { // that may cost credits
+				events["store busy"], events["crash"] = m.block, m.crash
+			}
+			rt.Repeat(events)
 			m.drain()
 		})
 	}
@@ -64,14 +69,16 @@ type model struct {
 	subject   Subject
 	ledger    *Ledger
 
-	limit   int64
+	limit   Limit
+	before  Limit           // the one before
 	count   map[int64]int64 // by window: calls let in and not given back
 	open    []*modelCall    // waiting for the store
 	under   []*Charge       // let in, not answered yet
-	lossy   bool            // credits may have been lost: by a crash, or a write with an unknown outcome
+	lossy   map[int64]bool  // by window: credits may have been lost, by a crash or a write with an unknown outcome
 	seen    State           // of the last call that was alone
 	full    bool
 	unblock func() // ends the other process's transaction
+	asked   []entry
 }
 
 // modelCall is one call on its way, and the limits in force meanwhile.
@@ -94,12 +101,18 @@ func (m *model) start() {
 
 func (m *model) calls(t *rapid.T) {
 	n := rapid.IntRange(1, 4).Draw(t, "calls")
+	late := rapid.IntRange(0, 9).Draw(t, "late") == 0 // held up since before the last change
 	for range n {
 		ctx, cancel := context.WithCancel(context.Background())
-		c := &modelCall{cancel: cancel, least: m.limit, most: m.limit, alone: n == 1 && len(m.open) == 0, done: make(chan struct{})}
+		limit, alone := m.limit, n == 1 && len(m.open) == 0
+		c := &modelCall{cancel: cancel, least: limit.Calls, most: limit.Calls, alone: alone, done: make(chan struct{})}
+		if late {
+			limit, c.alone = m.before, false
+			c.least, c.most = min(c.least, limit.Calls), max(c.most, limit.Calls)
+		}
 		m.open = append(m.open, c)
 		go func() {
-			c.charge, c.err = m.ledger.Take(ctx, m.subject, c.least)
+			c.charge, c.err = m.ledger.Take(ctx, m.subject, limit)
 			close(c.done)
 		}()
 		m.collect()
@@ -158,7 +171,7 @@ func (m *model) judge(c *modelCall) {
 	switch {
 	case c.err == nil && count > c.most:
 		m.Fatalf("%d calls let in under a limit of %d", count, c.most)
-	case errs.KindOf(c.err) == errs.KindRateLimited && count < c.least && !m.lossy:
+	case errs.KindOf(c.err) == errs.KindRateLimited && count < c.least && !m.lossy[s.window]:
 		m.Fatalf("a call was refused though only %d of %d had been let in", count, c.least)
 	case c.err != nil && errs.KindOf(c.err) != errs.KindRateLimited && errs.KindOf(c.err) != errs.KindUnavailable:
 		m.Fatal(c.err)
@@ -167,7 +180,7 @@ func (m *model) judge(c *modelCall) {
 		m.seen = State{}
 		return
 	}
-	if want := max(0, s.Limit-count); s.Remaining > want || s.Remaining < want && !m.lossy {
+	if want := max(0, s.Limit-count); s.Remaining > want || s.Remaining < want && !m.lossy[s.window] {
 		m.Fatalf("%d remaining of %d after %d calls", s.Remaining, s.Limit, count)
 	}
 	if m.seen.Limit == s.Limit && m.seen.window == s.window && s.Remaining > m.seen.Remaining {
@@ -176,14 +189,38 @@ func (m *model) judge(c *modelCall) {
 	m.seen = s
 }
 
+// mayLose notes that a write fails now for another reason than a full disk.
+func (m *model) mayLose() {
+	if m.unblock != nil {
+		m.lossy[m.window()] = true
+	}
+}
+
+func (m *model) window() int64 { return m.ledger.meter(m.subject).windowAt(m.clock.now()) }
+
+// ask puts the questions of the calls that wait; other events may come before the answer.
+func (m *model) ask(t *rapid.T) {
+	if len(m.asked) > 0 {
+		t.Skip()
+	}
+	m.asked = m.ledger.questions()
+}
+
 func (m *model) answer(*rapid.T) {
-	m.lossy = m.lossy || m.unblock != nil
-	m.ledger.serve(context.Background())
+	m.mayLose()
+	if len(m.asked) == 0 {
+		m.asked = m.ledger.questions()
+	}
+	_ = m.ledger.write(context.Background(), m.asked)
+	m.asked = nil
 	m.collect()
 }
 
-func (m *model) settle(*rapid.T) {
-	m.lossy = m.lossy || m.unblock != nil
+func (m *model) settle(t *rapid.T) {
+	if len(m.asked) > 0 {
+		m.answer(t)
+	}
+	m.mayLose()
 	_ = m.ledger.settle(context.Background(), false)
 	m.collect()
 }
@@ -217,11 +254,13 @@ func (m *model) leave(t *rapid.T) {
 
 // changeLimit does what the authority does when a key was changed; sometimes only its name was.
 func (m *model) changeLimit(t *rapid.T) {
+	m.before = m.limit
+	m.limit.AsOf++
 	if rapid.Bool().Draw(t, "other limit") {
-		m.limit = rapid.Int64Range(1, 12).Draw(t, "limit")
+		m.limit.Calls = rapid.Int64Range(1, 12).Draw(t, "limit")
 	}
 	for _, c := range m.open {
-		c.least, c.most = min(c.least, m.limit), max(c.most, m.limit)
+		c.least, c.most = min(c.least, m.limit.Calls), max(c.most, m.limit.Calls)
 	}
 	m.ledger.Forget(m.subject)
 }
@@ -277,7 +316,7 @@ func (m *model) crash(t *rapid.T) {
 		t.Skip()
 	}
 	m.abandon()
-	m.under, m.lossy = nil, true
+	m.under, m.asked, m.lossy[m.window()] = nil, nil, true
 	m.start()
 }
 
@@ -286,6 +325,11 @@ func (m *model) indebted() bool {
 	meter.mu.Lock()
 	defer meter.mu.Unlock()
 	for _, e := range m.ledger.owed {
+		if e.used > 0 {
+			return true
+		}
+	}
+	for _, e := range m.asked {
 		if e.used > 0 {
 			return true
 		}
@@ -307,11 +351,12 @@ func (m *model) restart(t *rapid.T) {
 		t.Skip()
 	}
 	m.answer(t)
+	m.answer(t)
 	for _, c := range m.under {
 		c.Settle(200)
 	}
 	m.under = nil
-	m.lossy = m.lossy || m.unblock != nil
+	m.mayLose()
 	_ = m.ledger.settle(context.Background(), true)
 	m.collect()
 	if m.indebted() {
@@ -324,7 +369,7 @@ func (m *model) restart(t *rapid.T) {
 // drain holds that with a store that is well no call waits for ever.
 func (m *model) drain() {
 	m.heal()
-	for range 3 {
+	for range 4 {
 		m.answer(nil)
 	}
 	if len(m.open) > 0 {

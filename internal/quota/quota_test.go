@@ -46,7 +46,7 @@ func start(t *testing.T, db *sqldb.DB, c *clock) (l *Ledger, stop func()) {
 // call is one request that counts.
 func call(t *testing.T, l *Ledger, limit int64) bool {
 	t.Helper()
-	c, err := l.Take(t.Context(), subject, limit)
+	c, err := l.Take(t.Context(), subject, Limit{Calls: limit})
 	if err != nil && errs.KindOf(err) != errs.KindRateLimited {
 		t.Errorf("take: %v", err)
 	}
@@ -89,7 +89,7 @@ func TestParallelCallsAreCountedExactly(t *testing.T) {
 func TestRemainingCountsDownWithoutAJump(t *testing.T) {
 	l, _ := start(t, sqldbtest.Open(t, sqldb.Accounts), newClock())
 	for want := int64(199); want >= 0; want-- {
-		c, err := l.Take(t.Context(), subject, 200)
+		c, err := l.Take(t.Context(), subject, Limit{Calls: 200})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestRemainingCountsDownWithoutAJump(t *testing.T) {
 			t.Fatalf("got %+v, want remaining %d", got, want)
 		}
 	}
-	c, err := l.Take(t.Context(), subject, 200)
+	c, err := l.Take(t.Context(), subject, Limit{Calls: 200})
 	if errs.KindOf(err) != errs.KindRateLimited || c.Settle(429).Remaining != 0 {
 		t.Fatalf("after the last credit: %v", err)
 	}
@@ -135,7 +135,7 @@ func TestACrashLosesAtMostOneSurplus(t *testing.T) {
 func TestAnswersThatDontCountGiveTheirCreditBack(t *testing.T) {
 	l, _ := start(t, sqldbtest.Open(t, sqldb.Accounts), newClock())
 	for _, status := range []int{401, 304, 429, 500, 503} {
-		c, err := l.Take(t.Context(), subject, 1)
+		c, err := l.Take(t.Context(), subject, Limit{Calls: 1})
 		if err != nil {
 			t.Fatalf("before %d: %v", status, err)
 		}
@@ -144,7 +144,7 @@ func TestAnswersThatDontCountGiveTheirCreditBack(t *testing.T) {
 		}
 	}
 	for _, status := range []int{403} {
-		c, err := l.Take(t.Context(), subject, 1)
+		c, err := l.Take(t.Context(), subject, Limit{Calls: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestAChangedLimitKeepsTheCount(t *testing.T) {
 		t.Fatalf("%d more calls under the raised limit, want 50", got)
 	}
 	l.Forget(subject)
-	c, err := l.Take(t.Context(), subject, 10)
+	c, err := l.Take(t.Context(), subject, Limit{Calls: 10})
 	if errs.KindOf(err) != errs.KindRateLimited || c.Settle(429).Remaining != 0 {
 		t.Fatalf("under a limit below the count: %v", err)
 	}
@@ -177,7 +177,7 @@ func TestAChangedLimitKeepsTheCount(t *testing.T) {
 func TestANewWindowBeginsAtTheReset(t *testing.T) {
 	c := newClock()
 	l, _ := start(t, sqldbtest.Open(t, sqldb.Accounts), c)
-	charge, err := l.Take(t.Context(), subject, 2)
+	charge, err := l.Take(t.Context(), subject, Limit{Calls: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestRetryAfterIsNotBeforeTheReset(t *testing.T) {
 	c := newClock()
 	l, _ := start(t, sqldbtest.Open(t, sqldb.Accounts), c)
 	call(t, l, 1)
-	charge, err := l.Take(t.Context(), subject, 1)
+	charge, err := l.Take(t.Context(), subject, Limit{Calls: 1})
 	e, _ := err.(*errs.Error)
 	if e == nil || c.now().Add(e.RetryAfter).Unix() < charge.Settle(429).Reset {
 		t.Fatalf("retry after %+v", e)
@@ -275,7 +275,7 @@ func BenchmarkTakeWarm(b *testing.B) {
 	m.window, m.limit, m.used, m.credits = m.windowAt(time.Now()), 1<<40, 1<<40, 1<<40
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := l.Take(b.Context(), subject, 1<<40)
+		c, err := l.Take(b.Context(), subject, Limit{Calls: 1 << 40})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func TestACreditThatCameBackServesAWaitingCallWithoutTheStore(t *testing.T) {
 	take := func() <-chan *Charge {
 		out := make(chan *Charge, 1)
 		go func() {
-			if c, err := l.Take(t.Context(), subject, 2); err == nil {
+			if c, err := l.Take(t.Context(), subject, Limit{Calls: 2}); err == nil {
 				out <- c
 			}
 			close(out)
@@ -331,7 +331,7 @@ func TestLastUseIsKnownThoughNothingCounted(t *testing.T) {
 	db, c := sqldbtest.Open(t, sqldb.Accounts), newClock()
 	l, stop := start(t, db, c)
 	for range 3 {
-		charge, err := l.Take(t.Context(), subject, 10)
+		charge, err := l.Take(t.Context(), subject, Limit{Calls: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -376,5 +376,38 @@ func TestOldWindowsAreForgottenButForTheLatest(t *testing.T) {
 	used, err := LastUsed(t.Context(), db.Tenant(subject.Group), subject.ID)
 	if err != nil || !used[subject.ID].Equal(begin.Add(4*time.Hour)) {
 		t.Errorf("last used %v %v", used, err)
+	}
+}
+
+// A request that was held up since before a change of the limit takes nobody back to the old one.
+func TestALateCallerDoesNotBringAnOldLimitBack(t *testing.T) {
+	l, err := New(sqldbtest.Open(t, sqldb.Accounts), Options{Window: time.Hour, Now: newClock().now, Log: slog.New(slog.DiscardHandler), Sole: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, lowered := Limit{Calls: 1000, AsOf: 7}, Limit{Calls: 2, AsOf: 8}
+	var let atomic.Int64
+	var wg sync.WaitGroup
+	for i, limit := range []Limit{lowered, lowered, lowered, lowered, old} {
+		wg.Go(func() {
+			if _, err := l.Take(t.Context(), subject, limit); err == nil {
+				let.Add(1)
+			}
+		})
+		for l.meter(subject).waits() <= i {
+			runtime.Gosched()
+		}
+	}
+	l.serve(t.Context())
+	wg.Wait()
+	if let.Load() != 2 {
+		t.Errorf("%d calls let in under a limit of 2", let.Load())
+	}
+	l.ForgetAll()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c, _ := l.Take(ctx, subject, Limit{Calls: 3, AsOf: 1})
+	if c.Settle(429).Limit != 3 {
+		t.Error("after everything was forgotten the number of the change log counts no more")
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"carfluence/internal/errs"
 )
@@ -127,6 +128,7 @@ func headerBytes(r *http.Request) int {
 var configureHuma = sync.OnceFunc(func() {
 	huma.DefaultArrayNullable = false
 	huma.ValidateStrictCasing = true
+	validation.MsgExpectedMinimumNumber, validation.MsgExpectedMaximumNumber = "must be at least %.15g", "must be at most %.15g" // not 1e+06
 	huma.NewError = func(status int, msg string, faults ...error) huma.StatusError {
 		return problemOf(humaError(status, msg, faults))
 	}

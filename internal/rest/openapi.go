@@ -199,7 +199,7 @@ func exampleOf(t ProblemType) Problem {
 	p := Problem{Type: typeOf(t.Code), Title: t.Title, Status: t.Status, Code: t.Code, Detail: t.Meaning, Instance: Prefix + "/…", RequestID: "5f0c…"}
 	switch t.Code {
 	case "invalid":
-		p.Errors = []errs.Fault{errs.At("#/scopes/0", "unknown scope"), errs.In("limit", "expected number >= 1")}
+		p.Errors = []errs.Fault{errs.At("#/scopes/0", "unknown scope"), errs.In("limit", "must be at least 1")}
 	case "insufficient_scope":
 		p.RequiredScopes, p.GrantedScopes = []string{"dealers:write"}, []string{"dealers:read"}
 	}

@@ -283,6 +283,8 @@ func readMoney(f Field, raw []byte) (string, string) {
 	between := fmt.Sprintf("between %s and %s", money.FromCents(fields[f].low), money.FromCents(f.top()))
 	amount, err := money.ParseJSON(raw)
 	switch {
+	case !isNumber(raw) && bytes.ContainsAny(raw, "eE"): // how JSON writes numbers, not amounts
+		return "", money.ErrSyntax.Error()
 	case errors.Is(err, money.ErrRange), err == nil && (amount.Cents() < fields[f].low || amount.Cents() > f.top()):
 		return "", "must lie " + between
 	case errors.Is(err, money.ErrSyntax) && isNumber(raw): // longer than any amount

@@ -174,14 +174,14 @@ func TestForbiddenNamesScopes(t *testing.T) {
 func TestPages(t *testing.T) {
 	s := newStand(t)
 	for query, want := range map[string]string{
-		"":                             `"limit":50,"offset":0`,
-		"?limit=1":                     `"limit":1,"offset":0`,
-		"?limit=200&offset=3":          `"limit":200,"offset":3`,
-		"?limit=201":                   `"limit":200,"offset":0`,
-		"?limit=1000000":               `"limit":200,"offset":0`,
-		"?limit=&offset=":              `"limit":50,"offset":0`,
-		"?offset=9223372036854775807":  `"limit":50,"offset":9223372036854775807`,
-		"?nobody=knows&limit=2":        `"limit":2,"offset":0`,
+		"":                               `"limit":50,"offset":0`,
+		"?limit=1":                       `"limit":1,"offset":0`,
+		"?limit=200&offset=3":            `"limit":200,"offset":3`,
+		"?limit=201":                     `"limit":200,"offset":0`,
+		"?limit=1000000":                 `"limit":200,"offset":0`,
+		"?limit=&offset=":                `"limit":50,"offset":0`,
+		"?offset=9223372036854775807":    `"limit":50,"offset":9223372036854775807`,
+		"?nobody=knows&limit=2":          `"limit":2,"offset":0`,
 		"?limit=9999999999&nobody=%25zz": `"limit":200,"offset":0`,
 	} {
 		a := s.send("GET", "/api/v1/things"+query, "")

@@ -79,9 +79,6 @@ func New(db *sqldb.DB, o Options) (*Ledger, error) {
 	return &Ledger{db: db, opt: o, seconds: int64(o.Window / time.Second), wake: make(chan struct{}, 1), asking: map[*Meter]bool{}}, nil
 }
 
-// Window is the length of a window.
-func (l *Ledger) Window() time.Duration { return l.opt.Window }
-
 // Take spends one credit of the subject under the limit. Without one left the error is rate_limited with
 // the time to wait; without an answer from the store it is unavailable. Settle or Refund the charge.
 func (l *Ledger) Take(ctx context.Context, s Subject, limit Limit) (*Charge, error) {

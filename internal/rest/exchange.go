@@ -70,14 +70,6 @@ func From(ctx context.Context) *Exchange {
 	return x
 }
 
-// RequestID is the id of the request in the context, "" outside one.
-func RequestID(ctx context.Context) string {
-	if x := From(ctx); x != nil {
-		return x.RequestID
-	}
-	return ""
-}
-
 // UserAgent is what the client calls itself, bounded.
 func (x *Exchange) UserAgent() string {
 	return clip(strings.ToValidUTF8(x.r.UserAgent(), ""), 300)
@@ -172,7 +164,7 @@ func (x *Exchange) fail(err error) {
 	for _, h := range []string{"ETag", "Content-Encoding", "Content-Length", "Location", "Set-Cookie", "Last-Modified"} {
 		x.Header().Del(h)
 	}
-	p.headers(x.Header())
+	p.headers(x.Header(), x.Refused != nil)
 	x.status = p.Status
 	_, _ = x.buffer(p.encode())
 }

@@ -42,11 +42,8 @@ type statements struct {
 	n      atomic.Int64
 }
 
-// Rows and Row are what queries return, so that *_sql.go files need no second import.
-type (
-	Rows = sql.Rows
-	Row  = sql.Row
-)
+// Rows are what queries return, so that *_sql.go files need no second import.
+type Rows = sql.Rows
 
 // ErrNoRows is returned by Row.Scan when nothing matched.
 var ErrNoRows = sql.ErrNoRows
@@ -88,9 +85,6 @@ func rollback(tx *sql.Tx) error {
 	return nil
 }
 
-// InTransaction tells whether the handle is a transaction.
-func (db *DB) InTransaction() bool { return db.tx != nil }
-
 // Exec runs a statement that returns no rows.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	stmt, err := db.stmt(ctx, query, true)
@@ -111,8 +105,7 @@ func (db *DB) Query(ctx context.Context, query string, args ...any) (*Rows, erro
 	return rows, classify("query", err)
 }
 
-// Scan runs a statement that returns one row and scans it. A missing row is ErrNoRows.
-func (db *DB) Scan(ctx context.Context, query string, args []any, dest ...any) error {
+func (db *DB) scanRow(ctx context.Context, query string, args []any, dest ...any) error {
 	stmt, err := db.stmt(ctx, query, false)
 	if err != nil {
 		return err
@@ -120,7 +113,7 @@ func (db *DB) Scan(ctx context.Context, query string, args []any, dest ...any) e
 	return classify("query", stmt.QueryRowContext(ctx, args...).Scan(dest...))
 }
 
-// QueryRow is Scan for those who like the standard library's shape: QueryRow(…).Scan(…).
+// QueryRow runs a statement that returns one row; read it with Scan.
 func (db *DB) QueryRow(ctx context.Context, query string, args ...any) RowScanner {
 	return RowScanner{db: db, ctx: ctx, query: query, args: args}
 }
@@ -134,7 +127,7 @@ type RowScanner struct {
 }
 
 // Scan runs the statement and reads its row; ErrNoRows when there is none.
-func (r RowScanner) Scan(dest ...any) error { return r.db.Scan(r.ctx, r.query, r.args, dest...) }
+func (r RowScanner) Scan(dest ...any) error { return r.db.scanRow(r.ctx, r.query, r.args, dest...) }
 
 func (db *DB) stmt(ctx context.Context, query string, write bool) (*sql.Stmt, error) {
 	if db.tx != nil {

@@ -63,7 +63,7 @@ func (r TenantRow) Scan(dest ...any) error {
 	if err := bound(r.query); err != nil {
 		return err
 	}
-	return r.t.db.Scan(r.ctx, r.query, r.t.args(r.args), dest...)
+	return r.t.db.scanRow(r.ctx, r.query, r.t.args(r.args), dest...)
 }
 
 func (t *Tenant) args(args []any) []any {

@@ -57,15 +57,18 @@ func (g *Guard) Gate() rest.Gate { return rest.Gate{Admit: g.Admit, Allow: g.All
 // Admit finds out who calls and takes a credit: from the caller's own limit with a valid credential, else
 // from its address's. A bad credential is only remembered; open operations don't mind it.
 func (g *Guard) Admit(x *rest.Exchange) error {
+	ctx := x.Request().Context()
 	text, err := credentialIn(x.Request().Header)
-	if err != nil {
-		return errors.Join(err, g.admitAddress(x))
-	}
-	if text == "" {
+	if err == nil && text == "" {
 		return g.admitAddress(x)
 	}
-	ctx := x.Request().Context()
-	p, err := g.identify(ctx, text)
+	if errs.KindOf(err) == errs.KindMalformed {
+		return errors.Join(err, g.admitAddress(x))
+	}
+	var p *Principal
+	if err == nil {
+		p, err = g.identify(ctx, text)
+	}
 	if err != nil {
 		if errs.KindOf(err) != errs.KindUnauthenticated {
 			_ = g.admitAddress(x) // for the headers: our failure gives the count back
@@ -88,30 +91,45 @@ func (g *Guard) admitAddress(x *rest.Exchange) error {
 	return err
 }
 
-// credentialIn reads the credential of a request: X-API-Key, or Authorization with the Bearer scheme. "" when
-// there is none. Two different ones are refused (RFC 6750 §2).
+// credentialIn reads the credential of a request: a key in X-API-Key, or a key or token in Authorization with
+// the Bearer scheme. "" when there is none. Two different ones are refused (RFC 6750 §2), and so is what stands
+// where it does not belong.
 func credentialIn(h http.Header) (string, error) {
-	found := ""
-	for _, text := range h["X-Api-Key"] {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		if found != "" && found != text {
-			return "", errTwoCredentials
-		}
-		found = text
+	key, err := only(h["X-Api-Key"])
+	if err != nil {
+		return "", err
 	}
-	for _, text := range h["Authorization"] {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		if scheme, rest, ok := strings.Cut(text, " "); ok && strings.EqualFold(scheme, "Bearer") {
-			text = strings.TrimSpace(rest)
-		}
-		if found != "" && found != text {
+	authorization, err := only(h["Authorization"])
+	if err != nil {
+		return "", err
+	}
+	scheme, bearer, _ := strings.Cut(authorization, " ")
+	bearer = strings.TrimSpace(bearer)
+	known := strings.EqualFold(scheme, "Bearer") && bearer != ""
+	switch {
+	case key == "" && authorization == "":
+		return "", nil
+	case key != "" && authorization != "" && (!known || bearer != key):
+		return "", errTwoCredentials
+	case key == "" && known:
+		return bearer, nil
+	case strings.HasPrefix(key, KeyPrefix):
+		return key, nil
+	}
+	return "", errBadCredential
+}
+
+// only is the one value of a header; "" when it is absent or blank.
+func only(values []string) (string, error) {
+	found := ""
+	for _, v := range values {
+		v = strings.TrimSpace(v)
+		if v != "" && found != "" && v != found {
 			return "", errTwoCredentials
 		}
-		found = text
+		if v != "" {
+			found = v
+		}
 	}
 	return found, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"carfluence/internal/app"
 )
@@ -89,7 +90,11 @@ func (c *console) demoLines(url string, first *app.FirstStart, demo *app.Demo) {
 		return
 	}
 	password := first.Password
-	if password == "" {
+	switch {
+	case password != "":
+	case os.Getenv("CARFLUENCE_ADMIN_PASSWORD_FILE") != "":
+		password = `$(cat "$CARFLUENCE_ADMIN_PASSWORD_FILE")`
+	default:
 		password = "$CARFLUENCE_ADMIN_PASSWORD"
 	}
 	c.printf("Loaded %d sample vehicles of %d dealerships. Try:\n\n", demo.Vehicles, demo.Dealerships)
@@ -102,7 +107,7 @@ func (c *console) demoLines(url string, first *app.FirstStart, demo *app.Demo) {
 
 // quoteBody is a login body for a shell; a password that came from the environment stays there.
 func quoteBody(email, password string) string {
-	if password == "$CARFLUENCE_ADMIN_PASSWORD" {
+	if strings.HasPrefix(password, "$") {
 		return fmt.Sprintf(`"{\"email\":\"%s\",\"password\":\"%s\"}"`, email, password)
 	}
 	return fmt.Sprintf(`'{"email":"%s","password":"%s"}'`, email, password)

@@ -137,21 +137,22 @@ func (p *Problem) decorate(x *Exchange) {
 	}
 }
 
-func (p *Problem) headers(h http.Header) {
+func (p *Problem) headers(h http.Header, credentialSent bool) {
 	if p.retryAfter > 0 {
 		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
 		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
-	if c := p.challenge(); c != "" {
+	if c := p.challenge(credentialSent); c != "" {
 		h.Set("WWW-Authenticate", c)
 	}
 }
 
-// challenge is the WWW-Authenticate value (RFC 9110 §11.6.1, RFC 6750 §3).
-func (p *Problem) challenge() string {
+// challenge is the WWW-Authenticate value (RFC 9110 §11.6.1). An error is named only when a token came with the
+// request (RFC 6750 §3.1): in its header, or a refresh token; a password is none.
+func (p *Problem) challenge(credentialSent bool) string {
 	base := `Bearer realm="` + Realm + `"`
 	switch {
-	case p.Status == http.StatusUnauthorized && p.Code == "credentials_missing":
+	case p.Status == http.StatusUnauthorized && !credentialSent && !strings.HasPrefix(p.Code, "refresh_"):
 		return base
 	case p.Status == http.StatusUnauthorized && p.Code == "token_expired":
 		return base + `, error="invalid_token", error_description="token expired"`

@@ -125,6 +125,24 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
+// TestAnswersMayGrow: requests refuse unknown members, answers may gain some.
+func TestAnswersMayGrow(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct{ AdditionalProperties *bool }
+		}
+	}
+	if err := json.Unmarshal(newServer(t).API.JSON(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for name, closed := range map[string]bool{"CreateKeyInputBody": true, "LoginInputBody": true, "KeyBody": false, "Problem": false, "Pagination": false} {
+		s, ok := doc.Components.Schemas[name]
+		if got := s.AdditionalProperties != nil && !*s.AdditionalProperties; !ok || got != closed {
+			t.Errorf("%s: closed %v, want %v (found %v)", name, got, closed, ok)
+		}
+	}
+}
+
 // TestEveryCodeIsExplained holds the codes in the source against the list the pages under /problems are made of.
 func TestEveryCodeIsExplained(t *testing.T) {
 	known := map[string]bool{}

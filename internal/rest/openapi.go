@@ -114,6 +114,7 @@ func (a *API) render() {
 			}
 		}
 	}
+	openAnswers(doc)
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		panic(err) // built from our own types

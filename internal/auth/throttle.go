@@ -119,6 +119,12 @@ func (t *Throttle) reserve(ctx context.Context, counters []counter) (a *Attempt,
 			if !now.Before(c.since.Add(c.budget.window)) {
 				c.since, failures[i] = now, 0
 			}
+			if c.since.After(now) { // the clock was ahead, and was set right: the window begins again
+				c.since = now
+				if err := upsertThrottle(ctx, tx, c.subject, now, failures[i]); err != nil {
+					return err
+				}
+			}
 			if left := c.since.Add(c.budget.window).Sub(now); failures[i] >= c.budget.failures && (full == nil || left > full.retry) {
 				full = &exhausted{c.subject, left}
 			}

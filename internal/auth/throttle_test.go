@@ -39,6 +39,23 @@ func TestGuessingOneAccountFromOneSource(t *testing.T) {
 	}
 }
 
+// A clock that was ahead, and was set right, must not lock people out until then.
+func TestAClockSetBackLocksNobodyOutForLong(t *testing.T) {
+	o := newOffice(t)
+	o.advance(24 * time.Hour)
+	for range 10 {
+		o.guess("jane@cars.example", "wrong", "198.51.100.1")
+	}
+	o.advance(-24 * time.Hour)
+	a := o.guess("jane@cars.example", goodPassword, "198.51.100.1")
+	a.want(t, "after ten failures", 429, "login_throttled")
+	if got := a.Header.Get("Retry-After"); got != "900" {
+		t.Errorf("retry after %s s, want a window's 900", got)
+	}
+	o.advance(16 * time.Minute)
+	o.guess("jane@cars.example", goodPassword, "198.51.100.1").want(t, "a window later", 200, "")
+}
+
 func TestThrottledAnswersLookAlike(t *testing.T) {
 	o := newOffice(t)
 	var answers []string

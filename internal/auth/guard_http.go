@@ -71,7 +71,9 @@ func (g *Guard) Admit(x *rest.Exchange) error {
 	}
 	if err != nil {
 		if errs.KindOf(err) != errs.KindUnauthenticated {
-			_ = g.admitAddress(x) // for the headers: our failure gives the count back
+			if charge := g.Addresses.Look(x.IP); charge != nil { // nobody knows whose call it is, and it was our failure
+				x.Charge = charge
+			}
 			return err
 		}
 		x.Refused = err

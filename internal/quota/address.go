@@ -31,23 +31,10 @@ func NewAddresses(limit int64, window time.Duration, now func() time.Time) *Addr
 }
 
 // AddressCharge is a counted call.
-type AddressCharge struct {
-	addresses *Addresses
-	count     *count // nil when the call was not let in
-	window    int64
-	limit     rest.RateLimit
-}
+type AddressCharge struct{ limit rest.RateLimit }
 
-// Settle implements rest.Charge. Only our own failures give the call back: the client's are what this limit is
-// for.
-func (c *AddressCharge) Settle(status int) rest.RateLimit {
-	if status >= 500 && c.count != nil {
-		c.addresses.giveBack(c.count, c.window)
-		c.count = nil
-		c.limit.Remaining++
-	}
-	return c.limit
-}
+// Settle implements rest.Charge. Nothing is given back: failures are what this limit is for.
+func (c *AddressCharge) Settle(int) rest.RateLimit { return c.limit }
 
 // Take counts one call of the address. The charge is nil when the limit is off.
 func (a *Addresses) Take(address string) (*AddressCharge, error) {
@@ -68,17 +55,24 @@ func (a *Addresses) Take(address string) (*AddressCharge, error) {
 	if over {
 		err := exceeded(state, now).(*errs.Error)
 		err.Detail = "The limit of this address for calls without a valid credential is used up. Send a valid credential, or wait until the window resets."
-		return &AddressCharge{limit: state.RateLimit}, err
+		return &AddressCharge{state.RateLimit}, err
 	}
-	return &AddressCharge{limit: state.RateLimit, addresses: a, count: c, window: window}, nil
+	return &AddressCharge{state.RateLimit}, nil
 }
 
-func (a *Addresses) giveBack(c *count, window int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if c.window == window {
-		c.n--
+// Look shows where an address stands, without counting a call. The charge is nil when the limit is off.
+func (a *Addresses) Look(address string) *AddressCharge {
+	if a.limit <= 0 {
+		return nil
 	}
+	window := floorDiv(a.now().Unix(), a.seconds)
+	left := a.limit
+	a.mu.Lock()
+	if c := a.counts[Network(address)]; c != nil && c.window == window {
+		left -= c.n
+	}
+	a.mu.Unlock()
+	return &AddressCharge{rest.RateLimit{Limit: a.limit, Remaining: left, Reset: (window + 1) * a.seconds}}
 }
 
 func (a *Addresses) count(p netip.Prefix, window int64) *count {

@@ -213,10 +213,10 @@ func (s *Server) Listen(ctx context.Context) (l Listeners, err error) {
 // Run serves until ctx ends, then lets requests under way finish, settles credits, and returns. started is
 // called once connections are accepted.
 func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
-	parts, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	g, parts := errgroup.WithContext(parts)
-	g.Go(func() error { return s.ledger.Run(parts) })
+	g, parts := errgroup.WithContext(whole)
+	g.Go(func() error { return s.ledger.Run(whole) }) // to the end, also when another part has failed
 	g.Go(func() error { return s.authority.Run(parts) })
 	g.Go(func() error { return s.signingKeys.Run(parts) })
 	g.Go(func() error { return s.prune(parts) })

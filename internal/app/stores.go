@@ -90,6 +90,12 @@ func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
 	return s, nil
 }
 
+// Exists tells whether there is an installation in the data folder.
+func (c Store) Exists() bool {
+	_, err := os.Stat(filepath.Join(c.Data, accountsFile))
+	return err == nil
+}
+
 // migrate brings a schema up to date, unless a server of another version works on it.
 func (s *Stores) migrate(ctx context.Context, db *sqldb.DB, store sqldb.Store) error {
 	pending, err := db.Pending(ctx, store)

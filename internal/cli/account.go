@@ -20,12 +20,16 @@ type accounts struct {
 }
 
 func openAccounts(c *console, store app.Store) (*accounts, error) {
-	s, err := openStores(c, store)
+	s, err := openExisting(c, store)
 	if err != nil {
 		return nil, err
 	}
+	return accountsIn(s), nil
+}
+
+func accountsIn(s *app.Stores) *accounts {
 	a := auth.NewAuthority(s.Accounts, nil, slog.New(slog.DiscardHandler), time.Now)
-	return &accounts{Stores: s, authority: a, groups: auth.NewGroups(s.Accounts, time.Now), keys: auth.NewKeys(a, s.Secret)}, nil
+	return &accounts{Stores: s, authority: a, groups: auth.NewGroups(s.Accounts, time.Now), keys: auth.NewKeys(a, s.Secret)}
 }
 
 // settleServer waits until a server beside this command can't be using what the command has changed.
@@ -51,10 +55,11 @@ type groupAddCommand struct {
 
 // Run adds a group.
 func (cmd *groupAddCommand) Run(c *console) error {
-	a, err := openAccounts(c, cmd.Store)
+	s, err := openStores(c, cmd.Store) // a group may be the first thing there is
 	if err != nil {
 		return err
 	}
+	a := accountsIn(s)
 	defer a.Close()
 	g, err := a.groups.Add(c, c.actor(), cmd.Name)
 	if err != nil {

@@ -221,7 +221,7 @@ type backupCommand struct {
 
 // Run copies the databases.
 func (b *backupCommand) Run(c *console) error {
-	s, err := openStores(c, b.Store)
+	s, err := openExisting(c, b.Store)
 	if err != nil {
 		return err
 	}
@@ -241,6 +241,15 @@ func openStores(c *console, store app.Store) (*app.Stores, error) {
 		return nil, usageError{err}
 	}
 	return app.OpenStores(c, store)
+}
+
+// openExisting is openStores for commands that work on what is there: a mistyped --data must not make a new,
+// empty installation.
+func openExisting(c *console, store app.Store) (*app.Stores, error) {
+	if store.Validate() == nil && !store.Exists() {
+		return nil, usageError{fmt.Errorf("there is no installation in %s; name its folder with --data, or make one with carfluence serve", store.Data)}
+	}
+	return openStores(c, store)
 }
 
 type configCommand struct {

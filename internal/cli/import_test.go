@@ -31,6 +31,15 @@ const feedText = "VIN|Price|Color|Shade\n1FTFW1E84NFA10001|$20,000|Red|x\n2HGFE2
 func TestImportTellsWhatBecameOfTheFile(t *testing.T) {
 	data := t.TempDir()
 	file := writeFile(t, "stock.txt", feedText)
+	if code, _, errOut := command(t, filepath.Join(data, "mistyped"), "import", file); code != exitUsage || !strings.Contains(errOut, "there is no installation") {
+		t.Errorf("in a folder that is none: %d %s", code, errOut)
+	}
+	if _, err := os.Stat(filepath.Join(data, "mistyped")); err == nil {
+		t.Error("a mistyped folder was made")
+	}
+	if code, _, errOut := command(t, data, "migrate"); code != exitOK {
+		t.Fatal(errOut)
+	}
 	if code, _, errOut := command(t, data, "import", file); code != exitFailure || !strings.Contains(errOut, "group add") {
 		t.Errorf("without a group: %d %s", code, errOut)
 	}

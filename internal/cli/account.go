@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"text/tabwriter"
 	"time"
@@ -25,6 +26,19 @@ func openAccounts(c *console, store app.Store) (*accounts, error) {
 		return nil, err
 	}
 	return accountsIn(s), nil
+}
+
+// openGroup opens the accounts for a command on one dealer group.
+func openGroup(c *console, store app.Store, nameOrID string) (*accounts, auth.Group, error) {
+	a, err := openAccounts(c, store)
+	if err != nil {
+		return nil, auth.Group{}, err
+	}
+	g, err := a.groups.Find(c, nameOrID)
+	if err != nil {
+		return nil, g, errors.Join(err, a.Close())
+	}
+	return a, g, nil
 }
 
 func accountsIn(s *app.Stores) *accounts {
@@ -107,15 +121,11 @@ type keyCreateCommand struct {
 
 // Run creates a key.
 func (cmd *keyCreateCommand) Run(c *console) error {
-	a, err := openAccounts(c, cmd.Store)
+	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	g, err := a.groups.Find(c, cmd.Group)
-	if err != nil {
-		return err
-	}
 	k, text, err := a.keys.Create(c, g.ID, c.actor(), auth.RoleAdmin.Scopes(), auth.KeyDraft{Name: cmd.Name, Scopes: cmd.Scopes, RateLimitPerHour: cmd.Rate})
 	if err != nil {
 		return err
@@ -132,15 +142,11 @@ type keyListCommand struct {
 
 // Run lists the keys of a group.
 func (cmd *keyListCommand) Run(c *console) error {
-	a, err := openAccounts(c, cmd.Store)
+	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	g, err := a.groups.Find(c, cmd.Group)
-	if err != nil {
-		return err
-	}
 	t := c.table("ID\tKEY\tNAME\tSCOPES\tPER HOUR\tCREATED\tLAST USED")
 	for page := (rest.Page{Limit: rest.MaxLimit}); ; page.Offset += page.Limit {
 		list, total, err := a.keys.List(c, g.ID, page)
@@ -164,15 +170,11 @@ type keyRevokeCommand struct {
 
 // Run revokes a key.
 func (cmd *keyRevokeCommand) Run(c *console) error {
-	a, err := openAccounts(c, cmd.Store)
+	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	g, err := a.groups.Find(c, cmd.Group)
-	if err != nil {
-		return err
-	}
 	if err := a.keys.Revoke(c, g.ID, c.actor(), cmd.ID); err != nil {
 		return err
 	}

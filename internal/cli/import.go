@@ -50,15 +50,11 @@ Exit codes: 0 every row loaded, 1 nothing loaded, 2 wrong command line, 3 loaded
 
 // Run loads the file.
 func (cmd *importCommand) Run(c *console) (err error) {
-	a, err := openAccounts(c, cmd.Store)
+	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	g, err := a.groups.Find(c, cmd.Group)
-	if err != nil {
-		return err
-	}
 	in := feed.Import{
 		File: filepath.Base(cmd.File), Dealer: cmd.Dealer, By: c.actor(),
 		Open: func() (io.ReadCloser, error) { return os.Open(cmd.File) },

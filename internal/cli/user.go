@@ -61,15 +61,11 @@ type userAddCommand struct {
 
 // Run adds a person.
 func (cmd *userAddCommand) Run(c *console) error {
-	a, err := openAccounts(c, cmd.Store)
+	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	g, err := a.groups.Find(c, cmd.Group)
-	if err != nil {
-		return err
-	}
 	password, err := cmd.read(c)
 	if err != nil {
 		return err
@@ -92,15 +88,11 @@ type userListCommand struct {
 
 // Run lists people.
 func (cmd *userListCommand) Run(c *console) error {
-	a, err := openAccounts(c, cmd.Store)
+	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	g, err := a.groups.Find(c, cmd.Group)
-	if err != nil {
-		return err
-	}
 	t := c.table("ID\tE-MAIL\tNAME\tROLE\tSTATUS\tCREATED")
 	for page := (rest.Page{Limit: rest.MaxLimit}); ; page.Offset += page.Limit {
 		list, total, err := a.people().List(c, g.ID, page)

@@ -80,7 +80,7 @@ func New(db *sqldb.DB, o Options) (*Ledger, error) {
 }
 
 // Take spends one credit of the subject under the limit. Without one left the error is rate_limited with
-// the time to wait; without an answer from the store it is unavailable. Settle or Refund the charge.
+// the time to wait; without an answer from the store it is unavailable. Settle the charge in every case.
 func (l *Ledger) Take(ctx context.Context, s Subject, limit Limit) (*Charge, error) {
 	for {
 		m := l.meter(s)

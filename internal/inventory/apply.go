@@ -9,9 +9,9 @@ import (
 	"carfluence/internal/sqldb"
 )
 
-// Apply merges a batch of changes into the inventory, joining the caller's transaction: vehicles, history,
-// counters and version. The outcomes are in the batch's order; of several changes of one VIN the last word
-// wins. A batch of a thousand changes or so is the cheapest.
+// Apply merges a batch of changes into the inventory, joining the caller's transaction: the source's records,
+// vehicles, history, counters and version. The outcomes are in the batch's order; of several changes of one VIN
+// the last word wins. A batch of a thousand changes or so is the cheapest.
 func (s *Stock) Apply(ctx context.Context, tx *sqldb.Tenant, batch []Change, from Source) ([]Outcome, error) {
 	outcomes, _, err := s.apply(ctx, tx, batch, from, false)
 	return outcomes, err
@@ -20,12 +20,15 @@ func (s *Stock) Apply(ctx context.Context, tx *sqldb.Tenant, batch []Change, fro
 // work is one batch on its way.
 type work struct {
 	from     Source
-	override bool // what the changes set becomes an override, what they erase is released
-	now      time.Time
+	override bool      // what the changes set becomes an override, what they erase is released
+	now      time.Time // whole seconds
+	moment   time.Time // microseconds
 	days     calendar
 	stored   map[string]*Vehicle
 	inserts  []*Vehicle // and vehicles whose indexed columns change
 	updates  []*Vehicle
+	records  []*record
+	marks    []*record // records whose marks alone change
 	history  []entry
 	scratch  []byte
 	counts   counts
@@ -40,19 +43,33 @@ type entry struct {
 	line    int
 }
 
-func (s *Stock) apply(ctx context.Context, tx *sqldb.Tenant, batch []Change, from Source, override bool) ([]Outcome, *work, error) {
+// begin reads what a batch needs to know.
+func (s *Stock) begin(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source) (*work, error) {
 	days, err := s.calendar(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond), days: days, counts: counts{}}
+	w.stored, err = selectBatch(ctx, tx, vins, days)
+	return w, err
+}
+
+func (s *Stock) apply(ctx context.Context, tx *sqldb.Tenant, batch []Change, from Source, override bool) ([]Outcome, *work, error) {
+	changes, place := combine(batch)
+	vins := make([]string, len(changes))
+	for i := range changes {
+		vins[i] = changes[i].VIN
+	}
+	w, err := s.begin(ctx, tx, vins, from)
 	if err != nil {
 		return nil, nil, err
 	}
-	changes, place := combine(batch)
-	w := &work{from: from, override: override, now: s.instant(), days: days, counts: counts{}}
-	if w.stored, err = selectBatch(ctx, tx, changes); err != nil {
-		return nil, nil, err
-	}
+	w.override = override
 	combined := make([]Outcome, len(changes))
 	for i := range changes {
-		combined[i] = w.change(&changes[i])
+		if combined[i], err = w.change(ctx, tx, &changes[i]); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := w.write(ctx, tx); err != nil {
 		return nil, nil, err
@@ -91,90 +108,140 @@ func (c *Change) add(later *Change) {
 			c.Present.Add(f)
 		}
 	}
-	c.Line = later.Line
+	c.Line, c.Hash = later.Line, 0
 }
 
-func (w *work) change(c *Change) Outcome {
+// change merges one change into its source's record and what follows from it into the vehicle.
+func (w *work) change(ctx context.Context, tx *sqldb.Tenant, c *Change) (Outcome, error) {
 	v, known := w.stored[c.VIN]
 	if !known {
-		return w.create(c)
+		if w.from.UpdateOnly || w.from.Lead {
+			return LeftOut, nil
+		}
+		w.create(c)
+		return Added, nil
 	}
-	kept := v.Overrides
-	if w.from.Name == SourceAPI {
-		kept = Set{}
-	}
+	was := *v // history and counters need the state before
 	if w.override {
 		c.onto(&v.Values)
 	}
-	was := *v // history and counters need the state before
-	changed := v.Values.Merge(c, kept, w.from.Name == SourceAPI)
+	r, fresh := v.own(w.from.id()), false
+	if r == nil {
+		r, fresh = w.record(v), true
+	}
+	changed := r.values.Merge(c, w.from.exact())
 	if w.override {
 		v.override(c)
 	}
-	if changed.Empty() && v.Overrides == was.Overrides {
-		return Unchanged
+	v.releaseEmpty()
+	if !fresh && changed.Empty() && r.goneAt.IsZero() && v.Overrides == was.Overrides {
+		if r.hash != c.Hash || r.missed > 0 {
+			r.seen(c.Hash)
+			w.marks = append(w.marks, r)
+		}
+		return Unchanged, nil
 	}
-	w.counts.add(&was, -1)
-	if !changed.Empty() {
-		w.settle(v, changed)
+	r.seen(c.Hash)
+	r.goneAt, r.changedAt, r.lead = time.Time{}, w.moment, w.from.Lead
+	w.records = append(w.records, r)
+	return Updated, w.follow(ctx, tx, v, &was, c.Line)
+}
+
+// record adds the source's first record of a vehicle.
+func (w *work) record(v *Vehicle) *record {
+	r := &record{vin: v.VIN, source: w.from.id(), lead: w.from.Lead, createdAt: w.now, changedAt: w.moment}
+	v.records = append(v.records, r)
+	return r
+}
+
+// seen notes that the source's file holds the vehicle, in a row with this hash.
+func (r *record) seen(hash int64) { r.hash, r.missed, r.missedSince = hash, 0, time.Time{} }
+
+// follow makes a vehicle show what its records say now, with history of what that changes.
+func (w *work) follow(ctx context.Context, tx *sqldb.Tenant, v, was *Vehicle, line int) error {
+	v.Values = shown(v.records, v.Overrides, w.days.has)
+	v.SourceIntegrationID = latestIntegration(v.records)
+	if v.Values == was.Values && v.SourceIntegrationID == was.SourceIntegrationID && v.Overrides == was.Overrides {
+		return nil
 	}
+	changed := v.Values.differ(&was.Values, true)
+	w.counts.add(was, -1)
+	w.settle(v, changed)
 	w.counts.add(v, 1)
-	for _, d := range Diff(changed) {
-		v.entries++
-		w.history = append(w.history, entry{v.VIN, v.entries, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), c.Line})
+	if err := w.remember(ctx, tx, v, was, changed, line); err != nil {
+		return err
 	}
-	if v.sameIndexed(&was) {
+	if v.sameIndexed(was) {
 		w.updates = append(w.updates, v)
 	} else {
 		w.inserts = append(w.inserts, v)
 	}
-	return Updated
+	return nil
 }
 
-// sameIndexed tells that what stands in indexes is the same in both.
+// remember leaves changes in the history: every letter of what an exact source says, of others what differs by
+// meaning. What leaves no entry must not falsify what the vehicle began with, which follows from the entries: it is
+// written down before the first such change.
+func (w *work) remember(ctx context.Context, tx *sqldb.Tenant, v, was *Vehicle, changed Set, line int) error {
+	told := Set{}
+	if !w.from.Untracked {
+		told = v.Values.differ(&was.Values, w.from.exact())
+	}
+	if told != changed {
+		if err := w.keepBeginning(ctx, tx, v, was); err != nil {
+			return err
+		}
+	}
+	for _, d := range Diff(told) {
+		v.entries++
+		w.history = append(w.history, entry{v.VIN, v.entries, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), line})
+	}
+	return nil
+}
+
+// sameIndexed tells that what stands in indexes, and who created it, is the same in both.
 func (v *Vehicle) sameIndexed(was *Vehicle) bool {
-	return v.Values[Status] == was.Values[Status] && v.Values[DealershipID] == was.Values[DealershipID] &&
-		v.SourceIntegrationID == was.SourceIntegrationID && v.search() == was.search()
+	return v.Values[Status] == was.Values[Status] && v.Values[DealershipID] == was.Values[DealershipID] && v.search() == was.search() && v.origin == was.origin
 }
 
 // settle updates what follows from a vehicle's values.
 func (w *work) settle(v *Vehicle, changed Set) {
 	v.UpdatedAt = w.now
-	if w.from.IntegrationID != "" {
-		v.SourceIntegrationID = w.from.IntegrationID
-	}
 	if changed.Has(Status) {
-		v.SoldAt = time.Time{}
 		if v.Values[Status] == StatusSold {
 			v.SoldAt = w.now
+		} else {
+			v.SoldAt, v.RelistedAt = time.Time{}, w.now
 		}
 	}
-	if changed.Has(DateInStock) {
-		v.LotSince = w.lotSince(v)
+	if changed.Has(DateInStock) || changed.Has(DealershipID) {
+		v.LotSince = w.days.lotSince(v, w.now)
 	}
 }
 
 // lotSince is the day in stock, else the day first seen; never a day to come, which would count backwards.
-func (w *work) lotSince(v *Vehicle) Day {
+func (c calendar) lotSince(v *Vehicle, now time.Time) Day {
 	if day, ok := ParseDay(v.Values[DateInStock]); ok {
-		return min(day, w.days.today(v.Values[DealershipID], w.now))
+		return min(day, c.today(v.Values[DealershipID], now))
 	}
-	return w.days.today(v.Values[DealershipID], v.CreatedAt)
+	return c.today(v.Values[DealershipID], v.CreatedAt)
 }
 
-func (w *work) create(c *Change) Outcome {
-	if w.from.UpdateOnly {
-		return LeftOut
+func (w *work) create(c *Change) {
+	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, UpdatedAt: w.now, origin: w.origin(c.Line)}
+	r := w.record(v)
+	r.values.Merge(c, true)
+	r.seen(c.Hash)
+	v.Values = shown(v.records, Set{}, w.days.has)
+	v.SourceIntegrationID = latestIntegration(v.records)
+	if v.Values[Status] == StatusSold {
+		v.SoldAt = w.now
 	}
-	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, origin: w.origin(c.Line)}
-	v.Values[Status] = StatusActive
-	v.Values.Merge(c, Set{}, true)
-	w.settle(v, c.Present)
-	v.LotSince = w.lotSince(v)
+	v.LotSince = w.days.lotSince(v, w.now)
 	w.stored[v.VIN] = v
 	w.counts.add(v, 1)
+	w.records = append(w.records, r)
 	w.inserts = append(w.inserts, v)
-	return Added
 }
 
 // origin is what the first entry of a vehicle's history says beside the fields.
@@ -195,27 +262,41 @@ func (w *work) origin(line int) string {
 	return string(b)
 }
 
-// override remembers what a PATCH has set, and releases what it has set to null, with what followed from it.
+// override remembers what a PATCH has set, and releases what had followed from what it sets to null.
 func (v *Vehicle) override(c *Change) {
-	if c.Present.Has(Transmission) && c.Values[Transmission] == "" {
-		v.Overrides.Remove(TransmissionType)
-		v.Overrides.Remove(Gears)
-	}
 	for f := range NumFields {
-		switch {
-		case v.Values[f] == "" || c.Present.Has(f) && c.Values[f] == "":
-			v.Overrides.Remove(f)
-		case c.Present.Has(f):
+		if c.Present.Has(f) {
 			v.Overrides.Add(f)
+		}
+	}
+	for _, p := range followers {
+		if c.Present.Has(p.from) && c.Values[p.from] == "" && !c.Present.Has(p.follows) {
+			v.Overrides.Remove(p.follows)
+		}
+	}
+}
+
+// releaseEmpty lets go of overrides that have no value any more.
+func (v *Vehicle) releaseEmpty() {
+	api := v.own(SourceAPI)
+	for f := range NumFields {
+		if v.Overrides.Has(f) && (api == nil || api.values[f] == "") {
+			v.Overrides.Remove(f)
 		}
 	}
 }
 
 func (w *work) write(ctx context.Context, tx *sqldb.Tenant) error {
-	if len(w.inserts)+len(w.updates) == 0 {
+	if err := w.storeMarks(ctx, tx); err != nil {
+		return err
+	}
+	if len(w.inserts)+len(w.updates)+len(w.records) == 0 {
 		return nil
 	}
 	if err := w.storeVehicles(ctx, tx); err != nil {
+		return err
+	}
+	if err := w.storeRecords(ctx, tx); err != nil {
 		return err
 	}
 	if err := w.storeHistory(ctx, tx); err != nil {

@@ -38,8 +38,10 @@ func (c calendar) document(b []byte, v *Vehicle) []byte {
 }
 
 // search is what a list's search looks through, a line each.
-func (v *Vehicle) search() string {
-	return strings.ToLower(v.VIN + "\n" + v.Values[Make] + "\n" + v.Values[Model] + "\n" + v.Values[StockNumber])
+func (v *Vehicle) search() string { return searchText(v.VIN, &v.Values) }
+
+func searchText(vin string, v *Values) string {
+	return strings.ToLower(vin + "\n" + v[Make] + "\n" + v[Model] + "\n" + v[StockNumber])
 }
 
 // FoldSearch prepares a text to search for; ok is false when nothing can match.
@@ -83,6 +85,8 @@ func appendFull(b []byte, v *Vehicle, days int64, sensitive bool) []byte {
 	}
 	b = append(b, `,"sold_at":`...)
 	b = appendTime(b, v.SoldAt)
+	b = append(b, `,"relisted_at":`...)
+	b = appendTime(b, v.RelistedAt)
 	b = append(b, `,"overrides":[`...)
 	for i, name := range v.Overrides.Names() {
 		if i > 0 {

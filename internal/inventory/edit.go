@@ -54,7 +54,7 @@ func (s *Stock) place(ctx context.Context, tx *sqldb.Tenant, c *Change, from Sou
 	if c.Present.Has(DealershipID) || from.UpdateOnly {
 		return nil
 	}
-	if _, err := selectVehicle(ctx, tx, c.VIN); errs.KindOf(err) != errs.KindNotFound {
+	if _, err := selectVehicleAlone(ctx, tx, c.VIN); errs.KindOf(err) != errs.KindNotFound {
 		return err
 	}
 	id, err := s.dealers.Only(ctx, tx)

@@ -22,12 +22,15 @@ type Entry struct {
 	File      string     `json:"file"` // "" without one
 	Line      int64      `json:"line"` // 0 without a file
 	CreatedAt time.Time  `json:"-"`
+
+	// Began is, in an origin, the record of what the vehicle began with, where it does not follow from the entries.
+	Began json.RawMessage `json:"began,omitempty"`
 }
 
 // History returns a vehicle's entries, oldest first. Sensitive fields, and entries about nothing else, are left
 // out unless asked for.
 func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensitive bool) ([]Entry, error) {
-	v, err := selectVehicle(ctx, t, vin)
+	v, err := s.Get(ctx, t, vin, "")
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +43,11 @@ func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensit
 	if err != nil {
 		return nil, err
 	}
-	values := v.Values
-	for i := len(all) - 1; i >= 0; i-- {
-		if err := values.undo(all[i].Changes); err != nil {
-			return nil, err
-		}
+	began, err := v.began(&first, all)
+	if err != nil {
+		return nil, err
 	}
-	first.Changes = createdChanges(&values)
+	first.Changes = createdChanges(&began)
 	all = slices.Insert(all, 0, first)
 	if sensitive {
 		return all, nil
@@ -67,6 +68,41 @@ func (v *Vehicle) firstEntry() (Entry, error) {
 		return e, fmt.Errorf("origin of %s is damaged: %w", v.VIN, err)
 	}
 	return e, nil
+}
+
+// began is what the vehicle began with: what is written down, else its values without all entries.
+func (v *Vehicle) began(origin *Entry, all []Entry) (Values, error) {
+	if len(origin.Began) > 0 {
+		var began Values
+		return began, readRecord(string(origin.Began), &began)
+	}
+	values := v.Values
+	for i := len(all) - 1; i >= 0; i-- {
+		if err := values.undo(all[i].Changes); err != nil {
+			return values, err
+		}
+	}
+	return values, nil
+}
+
+// keepBeginning writes down what a vehicle began with, before a change that leaves no entry.
+func (w *work) keepBeginning(ctx context.Context, tx *sqldb.Tenant, v, was *Vehicle) error {
+	origin, err := v.firstEntry()
+	if err != nil || len(origin.Began) > 0 {
+		return err
+	}
+	all, err := selectHistory(ctx, tx, v.VIN, v.entries)
+	if err != nil {
+		return err
+	}
+	values, err := was.began(&origin, all)
+	if err != nil {
+		return err
+	}
+	origin.Began = appendRecord(nil, &values)
+	text, err := json.Marshal(origin)
+	v.origin = string(text)
+	return err
 }
 
 // createdChanges is changed_fields of a vehicle's first entry: what it began with.

@@ -12,17 +12,25 @@ import (
 	"carfluence/internal/sqldb"
 )
 
+// table holds what the filter is about: all vehicles, or one source's records of them.
+func (f Filter) table() string {
+	if f.IntegrationID != "" {
+		return "vehicle_source"
+	}
+	return "vehicle"
+}
+
 // where is what a filter adds to the condition on the group; its parameters count from $2.
 func (f Filter) where() (condition string, args []any) {
 	add := func(text string, arg any) {
 		args = append(args, arg)
 		condition += ` AND ` + strings.ReplaceAll(text, "$", "$"+strconv.Itoa(len(args)+1))
 	}
+	if f.IntegrationID != "" {
+		add(`source_id = $`, f.IntegrationID)
+	}
 	if f.Status != "" {
 		add(`status = $`, f.Status)
-	}
-	if f.IntegrationID != "" {
-		add(`source_integration_id = $`, f.IntegrationID)
 	}
 	if f.Search != "" {
 		add(`search LIKE $ ESCAPE '\'`, "%"+wildcards.Replace(f.Search)+"%")
@@ -34,7 +42,7 @@ var wildcards = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func countListed(ctx context.Context, t *sqldb.Tenant, f Filter) (n int64, err error) {
 	where, args := f.where()
-	if err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE dealer_group_id = $1`+where, args...).Scan(&n); err != nil {
+	if err = t.QueryRow(ctx, `SELECT count(*) FROM `+f.table()+` WHERE dealer_group_id = $1`+where, args...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count vehicles: %w", err)
 	}
 	return n, nil
@@ -49,7 +57,6 @@ func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at res
 	rows, err := t.Query(ctx, `SELECT v.document, v.lot_since, v.dealership_id FROM (
 		SELECT vin, created_at FROM vehicle WHERE dealer_group_id = $1`+where+` ORDER BY created_at DESC, vin LIMIT $`+strconv.Itoa(n)+` OFFSET $`+strconv.Itoa(n+1)+`) p
 		JOIN vehicle v ON v.dealer_group_id = $1 AND v.vin = p.vin ORDER BY p.created_at DESC, p.vin`, args...)
-	first := true
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
 		var document string
 		var since Day
@@ -57,15 +64,36 @@ func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at res
 		if err := r.Scan(&document, &since, &dealership); err != nil {
 			return struct{}{}, err
 		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = appendListDocument(b, document, int64(days.today(dealership.String, now)-since))
+		b = appendListDocument(separated(b), document, int64(days.today(dealership.String, now)-since))
 		return struct{}{}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list vehicles: %w", err)
 	}
 	return b, nil
+}
+
+// appendSourcePage appends a page of what one source says.
+func appendSourcePage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at rest.Page, days calendar, now time.Time) ([]byte, error) {
+	where, args := f.where()
+	n := len(args) + 2
+	rows, err := t.Query(ctx, `SELECT `+recordColumns+` FROM vehicle_source WHERE dealer_group_id = $1`+where+`
+		ORDER BY created_at DESC, vin LIMIT $`+strconv.Itoa(n)+` OFFSET $`+strconv.Itoa(n+1), append(args, at.Limit, at.Offset)...)
+	records, err := sqldb.Collect(rows, err, scanRecord)
+	if err != nil {
+		return nil, fmt.Errorf("list vehicles of a source: %w", err)
+	}
+	for _, r := range records {
+		v := days.ownView(r)
+		b = append(appendListed(separated(b), v, strconv.FormatInt(days.daysOnLot(v, now), 10)), '}')
+	}
+	return b, nil
+}
+
+// separated appends a comma unless an array has just begun.
+func separated(b []byte) []byte {
+	if b[len(b)-1] == '[' {
+		return b
+	}
+	return append(b, ',')
 }

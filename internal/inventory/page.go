@@ -21,7 +21,7 @@ const versionAge = 500 * time.Millisecond
 // Filter says which vehicles a list shows. It is comparable, so that it can name a page in memory.
 type Filter struct {
 	Status        string // StatusActive, StatusSold or "" for all
-	IntegrationID string // "" for any
+	IntegrationID string // what this integration says; "" for the one view of all sources
 	Search        string // folded by FoldSearch; "" for none
 }
 
@@ -210,7 +210,7 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 	}
 	body := append(make([]byte, 0, 1024+640*min(at.Limit, total)), `{"vehicles":[`...)
 	if at.Offset < total {
-		if body, err = appendPage(ctx, t, body, f, at, days, now); err != nil {
+		if body, err = f.appendPage(ctx, t, body, at, days, now); err != nil {
 			return nil, err
 		}
 	}
@@ -223,6 +223,13 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 	body = append(body, `}}`...)
 	sum := sha256.Sum256(body)
 	return &Page{Body: body, ETag: `W/"` + hex.EncodeToString(sum[:12]) + `"`, until: days.midnight(now)}, nil
+}
+
+func (f Filter) appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, at rest.Page, days calendar, now time.Time) ([]byte, error) {
+	if f.IntegrationID != "" {
+		return appendSourcePage(ctx, t, b, f, at, days, now)
+	}
+	return appendPage(ctx, t, b, f, at, days, now)
 }
 
 func total(ctx context.Context, t *sqldb.Tenant, f Filter) (int64, error) {

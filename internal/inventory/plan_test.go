@@ -13,8 +13,8 @@ func planOf(t *testing.T, tenant *sqldb.Tenant, f Filter) string {
 	where, args := f.where()
 	var plan strings.Builder
 	for _, query := range []string{
-		`SELECT vin, created_at FROM vehicle WHERE dealer_group_id = $1` + where + ` ORDER BY created_at DESC, vin LIMIT 50`,
-		`SELECT count(*) FROM vehicle WHERE dealer_group_id = $1` + where,
+		`SELECT vin, created_at FROM ` + f.table() + ` WHERE dealer_group_id = $1` + where + ` ORDER BY created_at DESC, vin LIMIT 50`,
+		`SELECT count(*) FROM ` + f.table() + ` WHERE dealer_group_id = $1` + where,
 	} {
 		rows, err := tenant.Query(t.Context(), `EXPLAIN QUERY PLAN `+query, args...)
 		_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (string, error) {

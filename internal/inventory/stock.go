@@ -35,23 +35,6 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
-// Source says where changes come from.
-type Source struct {
-	Name          string // SourceAPI, SourceImport
-	IntegrationID string // "" when no integration brought them
-	UpdateOnly    bool   // leave out vehicles that are not known
-	ActorType     string
-	ActorID       string
-	ActorName     string
-	File          string // "" without a file
-}
-
-// The sources' names in history.
-const (
-	SourceAPI    = "api"
-	SourceImport = "import"
-)
-
 // Outcome is what became of a change.
 type Outcome uint8
 
@@ -88,6 +71,12 @@ func (c calendar) of(dealershipID string) *time.Location {
 		return z
 	}
 	return time.UTC
+}
+
+// has tells whether the group has a dealership.
+func (c calendar) has(dealershipID string) bool {
+	_, ok := c[dealershipID]
+	return ok
 }
 
 // today is the day it is at a dealership.
@@ -135,14 +124,22 @@ func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return bumpV
 // or Bump. Without it they are shown within half a second.
 func (s *Stock) Committed(group string) { s.pages.expire(group) }
 
-// Get returns a vehicle; with an integration, only if it brought the vehicle. Unknown and foreign VINs are not
-// found alike.
+// Get returns a vehicle; with an integration, as that one describes it, and only if it brought the vehicle.
+// Unknown and foreign VINs are not found alike.
 func (s *Stock) Get(ctx context.Context, t *sqldb.Tenant, vin, integrationID string) (*Vehicle, error) {
-	v, err := selectVehicle(ctx, t, vin)
-	if err == nil && integrationID != "" && v.SourceIntegrationID != integrationID {
+	days, err := s.recentCalendar(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	v, err := selectVehicle(ctx, t, vin, days)
+	if err != nil || integrationID == "" {
+		return v, err
+	}
+	r := v.own(integrationID)
+	if r == nil {
 		return nil, errNoVehicle
 	}
-	return v, err
+	return days.ownView(r), nil
 }
 
 var (

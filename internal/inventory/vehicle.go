@@ -17,7 +17,8 @@ type Change struct {
 	VIN     string // normalised
 	Values  Values
 	Present Set
-	Line    int // where it stands in the source's file, from 1; 0 without a file
+	Line    int   // where it stands in the source's file, from 1; 0 without a file
+	Hash    int64 // of the row as the source wrote it, to know it again (see Stock.Known); 0 never to
 
 	derived Set // present only because another field's text says so
 }
@@ -52,18 +53,18 @@ func (c *Change) derive(f Field, canonical string) {
 	c.derived.Add(f)
 }
 
-// Merge puts a change onto stored values and returns the fields it changed. Fields in kept stay as they are.
-// Unless exact, what is equal by meaning keeps its stored text.
-func (v *Values) Merge(c *Change, kept Set, exact bool) (changed Set) {
+// Merge puts a change onto stored values and returns the fields it changed. Unless exact, what is equal by
+// meaning keeps its stored text.
+func (v *Values) Merge(c *Change, exact bool) (changed Set) {
 	for f := range NumFields {
-		if !c.Present.Has(f) || kept.Has(f) || v[f] == c.Values[f] || fields[f].needed && c.Values[f] == "" {
+		if !c.Present.Has(f) || v[f] == c.Values[f] || fields[f].needed && c.Values[f] == "" && !exact {
 			continue
 		}
 		if exact || !same(f, v[f], c.Values[f]) {
 			changed.Add(f)
 		}
 	}
-	v.forget(c, kept, &changed)
+	v.forget(c, &changed)
 	for f := range NumFields {
 		if changed.Has(f) {
 			v[f] = c.Values[f]
@@ -72,14 +73,29 @@ func (v *Values) Merge(c *Change, kept Set, exact bool) (changed Set) {
 	return changed
 }
 
+// followers are fields that follow from another unless a source states them itself.
+var followers = [...]struct{ from, follows Field }{
+	{Transmission, TransmissionType}, {Transmission, Gears}, {TransmissionType, Gears}, {Photos, PhotoCount},
+}
+
 // forget adds what followed from a value that is about to change, and that the change does not tell anew: gears
-// of a transmission of another type, the number of other photos.
-func (v *Values) forget(c *Change, kept Set, changed *Set) {
-	for _, p := range [...]struct{ from, follows Field }{{TransmissionType, Gears}, {Photos, PhotoCount}} {
-		if changed.Has(p.from) && v[p.follows] != "" && !c.Present.Has(p.follows) && !kept.Has(p.follows) {
+// of another transmission, the number of other photos.
+func (v *Values) forget(c *Change, changed *Set) {
+	for _, p := range followers {
+		if changed.Has(p.from) && v[p.follows] != "" && !c.Present.Has(p.follows) {
 			changed.Add(p.follows) // c.Values has nothing there
 		}
 	}
+}
+
+// differ is the set of fields in which two descriptions differ; unless exact, only those that differ by meaning.
+func (v *Values) differ(other *Values, exact bool) (set Set) {
+	for f := range NumFields {
+		if v[f] != other[f] && (exact || !same(f, other[f], v[f])) {
+			set.Add(f)
+		}
+	}
+	return set
 }
 
 // same tells that two different texts of a field mean the same: letters count, not their case and blanks; a
@@ -107,18 +123,20 @@ func sameTransmission(a, b string) bool {
 	return kindA != "" && kindA == kindB && (gearsA == gearsB || gearsA == "" || gearsB == "")
 }
 
-// Vehicle is one vehicle of the inventory.
+// Vehicle is one vehicle of the inventory, as it is shown.
 type Vehicle struct {
 	VIN                 string
 	Values              Values
 	SourceIntegrationID string // the integration that changed it last, "" when none ever did
-	Overrides           Set    // fields set by PATCH; sources leave them alone until a PATCH to null releases them
+	Overrides           Set    // fields set by PATCH, which win over every source until a PATCH to null releases them
 	LotSince            Day    // from when days on lot are counted
 	SoldAt              time.Time
+	RelistedAt          time.Time // when it last came back after it was sold
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
-	entries             int64  // of history since it was created
-	origin              string // of its history: the first entry, as JSON
+	records             []*record // what each source says of it
+	entries             int64     // of history since it was created
+	origin              string    // of its history: the first entry, as JSON
 }
 
 // VINStatus is the verdict on the VIN.

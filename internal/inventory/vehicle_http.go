@@ -17,13 +17,13 @@ import (
 type listInput struct {
 	rest.PageInput
 	Status        string `query:"status" enum:"active,sold,all" default:"active" doc:"Which vehicles to show."`
-	IntegrationID string `query:"integration_id" format:"uuid" doc:"Only vehicles this integration brought."`
+	IntegrationID string `query:"integration_id" format:"uuid" doc:"What this integration says of the vehicles it brought, instead of the one view of all sources."`
 	Search        string `query:"search" maxLength:"200" doc:"Substring of VIN, make, model or stock number, in any case."`
 }
 
 type vehicleInput struct {
 	VIN           string `path:"vin" doc:"The vehicle's VIN, in any case."`
-	IntegrationID string `query:"integration_id" format:"uuid" doc:"Only if this integration brought the vehicle."`
+	IntegrationID string `query:"integration_id" format:"uuid" doc:"What this integration says of the vehicle, instead of the one view of all sources."`
 }
 
 type historyInput struct {
@@ -60,7 +60,7 @@ func (s *Stock) Register(api *rest.API) {
 	read, write := rest.Scope("inventory:read"), rest.Scope("inventory:write")
 	auth.Handle(api, rest.Operation{
 		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Codes: []string{"invalid"}, Answer: vehicleListAnswer{},
-		Description: "Each VIN once, newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
+		Description: "Each VIN once, however many sources tell of it: the source that changed it last, what it leaves empty from the others. Newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
 	}, s.list)
 	auth.Handle(api, rest.Operation{
 		ID: "get-vehicle", Method: http.MethodGet, Path: "/inventory/{vin}", Summary: "Show a vehicle", Tag: tag, Security: read, Codes: []string{"invalid"}, Answer: vehicleAnswer{},
@@ -84,7 +84,7 @@ func (s *Stock) Register(api *rest.API) {
 	}, s.upsert)
 	auth.Handle(api, rest.Operation{
 		ID: "update-vehicle", Method: http.MethodPatch, Path: "/inventory/{vin}", Summary: "Change a vehicle", Tag: tag, Security: write, Answer: vehicleAnswer{},
-		Description: "What is set here overrides feeds until it is set to null (RFC 7396: null clears, absent leaves alone); `overrides` names it.",
+		Description: "What is set here wins over every source until it is set to null (RFC 7396), which lets the other sources' values show again; `overrides` names it.",
 	}, s.patch)
 }
 
@@ -183,8 +183,8 @@ type (
 	historyEntry struct {
 		ChangeType    string                  `json:"change_type" enum:"created,price_change,status_change,field_update"`
 		ChangedFields map[string]historyValue `json:"changed_fields" doc:"Old and new value by field, typed as in the vehicle."`
-		Source        string                  `json:"source" enum:"api,import" doc:"import: a file of an integration or of the command line."`
-		ActorType     *string                 `json:"actor_type" doc:"person or api_key; null for a file that came by itself."`
+		Source        string                  `json:"source" enum:"api,import,vauto,homenet,elead,custom" doc:"api: a call; import: a file of the command line; else the type of the integration."`
+		ActorType     *string                 `json:"actor_type" doc:"person or api_key for calls, integration for its files, system for the command line."`
 		ActorID       *string                 `json:"actor_id"`
 		ActorName     *string                 `json:"actor_name"`
 		File          *string                 `json:"file" doc:"Name of the file that brought the change."`
@@ -221,8 +221,9 @@ func (fullVehicle) Schema(r huma.Registry) *huma.Schema {
 		}
 	}
 	properties["sold_at"] = nullableText("date-time", "When it was sold.")
+	properties["relisted_at"] = nullableText("date-time", "When it last came back after it was sold.")
 	properties["overrides"] = map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "Fields set by PATCH, which feeds leave alone until a PATCH sets them to null."}
-	return component(r, "Vehicle", answerSchema("A vehicle with all that is known of it.", append(names, "sold_at", "overrides"), properties))
+	return component(r, "Vehicle", answerSchema("A vehicle with all that is known of it.", append(names, "sold_at", "relisted_at", "overrides"), properties))
 }
 
 func answerSchema(text string, names []string, properties map[string]any) map[string]any {

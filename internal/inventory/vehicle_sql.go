@@ -13,14 +13,14 @@ import (
 // Rows per multi-row insert. The driver looks each parameter's name up by walking through all of them, so that
 // many columns want few rows.
 const (
-	vehiclesPerStatement = 8
+	vehiclesPerStatement = 12
 	entriesPerStatement  = 25
 )
 
-const vehicleColumns = `vin, stock_number, year, make, model, trim, price_cents, mileage, condition, body_style, lot_since, sold_at, updated_at,
-	entries, overrides, document, record, dealership_id, status, source_integration_id, created_at, search, origin`
+const vehicleColumns = `vin, dealership_id, status, source_integration_id, lot_since, sold_at, relisted_at, created_at, updated_at, entries, overrides,
+	search, origin, document`
 
-const numVehicleColumns = 23
+const numVehicleColumns = 14
 
 // insertHistory shares what all entries of a batch have in common; each row has five of its own.
 func insertHistory(rows int) string {
@@ -40,27 +40,29 @@ func insertHistory(rows int) string {
 	return b.String()
 }
 
-// insertVehicles is the statement for a number of rows.
-func insertVehicles(rows int) string {
+// insertRows is a multi-row insert of a tenant's table; of every row the group is $1.
+func insertRows(table, columns string, numColumns, rows int) string {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO vehicle (dealer_group_id, ` + vehicleColumns + `) VALUES `)
+	b.WriteString(`INSERT INTO ` + table + ` (dealer_group_id, ` + columns + `) VALUES `)
 	for i := range rows {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString("($1")
-		for j := range numVehicleColumns {
-			b.WriteString(", $" + strconv.Itoa(2+numVehicleColumns*i+j))
+		for j := range numColumns {
+			b.WriteString(", $" + strconv.Itoa(2+numColumns*i+j))
 		}
 		b.WriteByte(')')
 	}
-	b.WriteString(` ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, stock_number = excluded.stock_number,
-		year = excluded.year, make = excluded.make, model = excluded.model, trim = excluded.trim, price_cents = excluded.price_cents,
-		mileage = excluded.mileage, condition = excluded.condition, body_style = excluded.body_style, status = excluded.status,
-		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
-		updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides, search = excluded.search,
-		document = excluded.document, record = excluded.record`)
 	return b.String()
+}
+
+func insertVehicles(rows int) string {
+	return insertRows("vehicle", vehicleColumns, numVehicleColumns, rows) + `
+		ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, status = excluded.status,
+		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
+		relisted_at = excluded.relisted_at, updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides,
+		search = excluded.search, origin = excluded.origin, document = excluded.document`
 }
 
 // Statements of the two sizes used, so that they are prepared once.
@@ -113,37 +115,29 @@ func (w *work) insertVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
 	return statements.insert(ctx, tx, len(w.inserts), func(args []any, row int) []any {
 		v := w.inserts[row]
-		args = append(w.plainColumns(args, v), text(v.Values[DealershipID]), v.Values[Status], text(v.SourceIntegrationID))
-		return append(args, sqldb.At(v.CreatedAt), v.search(), v.origin)
+		return append(args, v.VIN, text(v.Values[DealershipID]), v.Values[Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt),
+			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, w.document(v))
 	})
 }
 
 // updateVehicle leaves alone what stands in indexes: writing the same value there costs as much as a new one.
-const updateVehicle = `UPDATE vehicle SET stock_number = $3, year = $4, make = $5, model = $6, trim = $7, price_cents = $8, mileage = $9,
-	condition = $10, body_style = $11, lot_since = $12, sold_at = $13, updated_at = $14, entries = $15, overrides = $16, document = $17, record = $18
-	WHERE dealer_group_id = $1 AND vin = $2`
+const updateVehicle = `UPDATE vehicle SET source_integration_id = $3, lot_since = $4, sold_at = $5, relisted_at = $6, updated_at = $7, entries = $8,
+	overrides = $9, document = $10 WHERE dealer_group_id = $1 AND vin = $2`
 
 func (w *work) updateVehicles(ctx context.Context, tx *sqldb.Tenant) error {
-	var args []any
 	for _, v := range w.updates {
-		args = w.plainColumns(args[:0], v)
-		if _, err := tx.Exec(ctx, updateVehicle, args...); err != nil {
+		_, err := tx.Exec(ctx, updateVehicle, v.VIN, text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.RelistedAt), sqldb.At(v.UpdatedAt),
+			v.entries, strings.Join(v.Overrides.Names(), ","), w.document(v))
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// plainColumns are the VIN and the columns that stand in no index.
-func (w *work) plainColumns(args []any, v *Vehicle) []any {
+func (w *work) document(v *Vehicle) string {
 	w.scratch = w.days.document(w.scratch[:0], v)
-	document := string(w.scratch)
-	w.scratch = appendRecord(w.scratch[:0], &v.Values)
-	record := string(w.scratch)
-	price, priced := cents(v.Values[Price])
-	return append(args, v.VIN, text(v.Values[StockNumber]), integer(v.Values[Year]), text(v.Values[Make]), text(v.Values[Model]), text(v.Values[Trim]),
-		known(price, priced), integer(v.Values[Mileage]), text(v.Values[Condition]), text(v.Values[BodyStyle]), int64(v.LotSince), sqldb.At(v.SoldAt),
-		sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), document, record)
+	return string(w.scratch)
 }
 
 func (w *work) storeHistory(ctx context.Context, tx *sqldb.Tenant) error {
@@ -169,53 +163,71 @@ func text(s string) any {
 	return s
 }
 
-func integer(canonical string) any { return known(number(canonical)) }
+const storedColumns = `vin, dealership_id, source_integration_id, overrides, lot_since, sold_at, relisted_at, created_at, updated_at, entries, origin`
 
-func known(n int64, ok bool) any {
-	if !ok {
-		return nil
-	}
-	return n
-}
-
-const storedColumns = `vin, record, source_integration_id, overrides, lot_since, sold_at, created_at, updated_at, entries, origin`
-
+// scanVehicle reads a vehicle without its values, which follow from its records.
 func scanVehicle(scan func(dest ...any) error) (*Vehicle, error) {
 	v := &Vehicle{}
-	var record, overrides string
-	var integration sql.NullString
-	var sold, created, updated sqldb.Time
-	if err := scan(&v.VIN, &record, &integration, &overrides, &v.LotSince, &sold, &created, &updated, &v.entries, &v.origin); err != nil {
+	var overrides string
+	var dealership, integration sql.NullString
+	var sold, relisted, created, updated sqldb.Time
+	if err := scan(&v.VIN, &dealership, &integration, &overrides, &v.LotSince, &sold, &relisted, &created, &updated, &v.entries, &v.origin); err != nil {
 		return nil, err
 	}
-	v.SourceIntegrationID, v.SoldAt, v.CreatedAt, v.UpdatedAt = integration.String, sold.Time, created.Time, updated.Time
+	v.SourceIntegrationID, v.SoldAt, v.RelistedAt, v.CreatedAt, v.UpdatedAt = integration.String, sold.Time, relisted.Time, created.Time, updated.Time
 	v.Overrides = setNamed(overrides)
-	return v, readRecord(record, &v.Values)
+	v.Values[DealershipID] = dealership.String
+	return v, nil
 }
 
-func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string) (*Vehicle, error) {
-	row := t.QueryRow(ctx, `SELECT `+storedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin = $2`, vin)
-	v, err := scanVehicle(row.Scan)
+func selectVehicleAlone(ctx context.Context, t *sqldb.Tenant, vin string) (*Vehicle, error) {
+	v, err := scanVehicle(t.QueryRow(ctx, `SELECT `+storedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin = $2`, vin).Scan)
 	if err != nil {
 		return nil, sqldb.Found(err, errNoVehicle)
 	}
 	return v, nil
 }
 
-// selectBatch reads the stored vehicles of a batch by VIN.
-func selectBatch(ctx context.Context, t *sqldb.Tenant, changes []Change) (map[string]*Vehicle, error) {
-	vins := make(sqldb.Strings, len(changes))
-	for i := range changes {
-		vins[i] = changes[i].VIN
+// selectVehicle reads a vehicle and its records.
+func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string, days calendar) (*Vehicle, error) {
+	v, err := selectVehicleAlone(ctx, t, vin)
+	if err != nil {
+		return nil, err
 	}
+	rows, err := t.Query(ctx, `SELECT `+recordColumns+` FROM vehicle_source WHERE dealer_group_id = $1 AND vin = $2`, vin)
+	if v.records, err = sqldb.Collect(rows, err, scanRecord); err != nil {
+		return nil, fmt.Errorf("read records of %s: %w", vin, err)
+	}
+	v.Values = shown(v.records, v.Overrides, days.has)
+	return v, nil
+}
+
+// selectBatch reads the stored vehicles of a batch, and their records, by VIN.
+func selectBatch(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings, days calendar) (map[string]*Vehicle, error) {
 	rows, err := t.Query(ctx, `SELECT `+storedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
 	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (*Vehicle, error) { return scanVehicle(r.Scan) })
 	if err != nil {
 		return nil, fmt.Errorf("read vehicles: %w", err)
 	}
-	stored := make(map[string]*Vehicle, len(changes))
+	stored := make(map[string]*Vehicle, len(list))
+	if len(list) == 0 {
+		return stored, nil
+	}
 	for _, v := range list {
 		stored[v.VIN] = v
+	}
+	rows, err = t.Query(ctx, `SELECT `+recordColumns+` FROM vehicle_source WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
+	records, err := sqldb.Collect(rows, err, scanRecord)
+	if err != nil {
+		return nil, fmt.Errorf("read records: %w", err)
+	}
+	for _, r := range records {
+		if v, ok := stored[r.vin]; ok {
+			v.records = append(v.records, r)
+		}
+	}
+	for _, v := range list {
+		v.Values = shown(v.records, v.Overrides, days.has)
 	}
 	return stored, nil
 }

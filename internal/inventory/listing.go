@@ -1,0 +1,65 @@
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"carfluence/internal/sqldb"
+)
+
+// Listing is a vehicle that an integration's files list, and since when they no longer do.
+type Listing struct {
+	VIN         string
+	Active      bool      // as the integration alone shows it
+	Missed      int64     // files in a row that did not list it
+	MissedSince time.Time // when the first of them was processed
+}
+
+// Known returns by VIN the hashes of the rows from which an integration's records were read, as far as it lists them
+// without a break: a row with the same hash has nothing new to say.
+func (s *Stock) Known(ctx context.Context, t *sqldb.Tenant, integrationID string, vins []string) (map[string]int64, error) {
+	return selectHashes(ctx, t, integrationID, vins)
+}
+
+// EachListing calls f for every vehicle the integration lists, those given up as sold left out.
+func (s *Stock) EachListing(ctx context.Context, t *sqldb.Tenant, integrationID string, f func(Listing)) error {
+	return eachListing(ctx, t, integrationID, f)
+}
+
+// Miss notes that a file did not list these vehicles.
+func (s *Stock) Miss(ctx context.Context, tx *sqldb.Tenant, missing []Listing, from Source) error {
+	w := &work{marks: make([]*record, 0, len(missing))}
+	for _, l := range missing {
+		if l.MissedSince.IsZero() {
+			l.MissedSince = s.now()
+		}
+		w.marks = append(w.marks, &record{vin: l.VIN, source: from.id(), missed: l.Missed + 1, missedSince: l.MissedSince})
+	}
+	return w.storeMarks(ctx, tx)
+}
+
+// Retire gives vehicles up that their integration no longer lists. They are sold unless another integration lists them.
+func (s *Stock) Retire(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source) error {
+	w, err := s.begin(ctx, tx, vins, from)
+	if err != nil {
+		return err
+	}
+	for _, vin := range vins {
+		v, ok := w.stored[vin]
+		if !ok {
+			continue
+		}
+		r := v.own(from.id())
+		if r == nil || !r.goneAt.IsZero() {
+			continue
+		}
+		was := *v
+		r.seen(0)
+		r.goneAt, r.changedAt = w.moment, w.moment
+		w.records = append(w.records, r)
+		if err := w.follow(ctx, tx, v, &was, 0); err != nil {
+			return err
+		}
+	}
+	return w.write(ctx, tx)
+}

@@ -1,0 +1,213 @@
+package inventory
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Source says where changes come from. Each source's own record of a vehicle is kept; what the inventory shows
+// follows from all of them (see shown).
+type Source struct {
+	Name          string // in history: SourceAPI, SourceImport, or the type of the integration
+	IntegrationID string // "" when no integration brought them
+	Lead          bool   // knows of vehicles by hearsay: fills gaps only, creates nothing, says nothing of a status
+	UpdateOnly    bool   // leaves out vehicles that are not known
+	Untracked     bool   // leaves no history of changes
+	ActorType     string
+	ActorID       string
+	ActorName     string
+	File          string // "" without a file
+}
+
+// The names of sources that are no integration. They are the ids of their records too.
+const (
+	SourceAPI    = "api"
+	SourceImport = "import"
+)
+
+// id of the source's records.
+func (s Source) id() string { return cmp.Or(s.IntegrationID, s.Name) }
+
+// exact sources mean every letter of what they say.
+func (s Source) exact() bool { return s.Name == SourceAPI }
+
+// record is what one source says of a vehicle.
+type record struct {
+	vin    string
+	source string // integration id, SourceAPI or SourceImport
+	lead   bool
+	values Values // Status only where the source states it
+
+	createdAt time.Time // whole seconds, as lists show it
+	changedAt time.Time // microseconds: it decides whose values are shown
+	hash      int64     // of the row it was read from, 0 when the row must be read again
+
+	missed      int64     // files in a row that did not list the vehicle
+	missedSince time.Time // the first of them
+	goneAt      time.Time // given up as sold; zero while the source lists it
+}
+
+func (r *record) integration() bool { return r.source != SourceAPI && r.source != SourceImport }
+
+// lists tells that an integration's files hold the vehicle.
+func (r *record) lists() bool { return r.integration() && !r.lead && r.goneAt.IsZero() }
+
+// status is what the source's own view of the vehicle shows.
+func (r *record) status() string {
+	if !r.goneAt.IsZero() {
+		return StatusSold
+	}
+	return cmp.Or(r.values[Status], StatusActive)
+}
+
+// rank orders records, the one to believe first: whoever changed last, but those whose source no longer lists the
+// vehicle after the others, and leads last.
+func rank(a, b *record) int {
+	place := func(r *record) int {
+		switch {
+		case r.lead:
+			return 2
+		case !r.goneAt.IsZero():
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(place(a)-place(b), b.changedAt.Compare(a.changedAt), cmp.Compare(a.source, b.source))
+}
+
+// bundles are fields that mean something only together: all come from the record that gives the first.
+var bundles = [...][]Field{
+	{Transmission, TransmissionType, Gears},
+	{Photos, PhotoCount, PhotosUpdatedAt},
+	{Mileage, MileageUnit},
+	{DealershipID, SourceDealerCode, SourceDealerName},
+	{ExteriorColor, ExteriorColorGeneric, ExteriorColorCode, ExteriorColorHex},
+	{InteriorColor, InteriorColorGeneric, InteriorColorCode, InteriorColorHex},
+}
+
+// shown is the one view of a vehicle its records give: each field from the first record by rank that has a
+// value, so an empty value falls through. Overridden fields are the API's. dealership says which ids exist.
+func shown(records []*record, overrides Set, dealership func(id string) bool) Values {
+	order := slices.SortedFunc(slices.Values(records), rank)
+	var v Values
+	var from [NumFields]*record
+	for _, r := range order {
+		for f := range NumFields {
+			if v[f] == "" && r.values[f] != "" && (f != DealershipID || dealership(r.values[f])) {
+				v[f], from[f] = r.values[f], r
+			}
+		}
+	}
+	for _, b := range bundles {
+		for _, f := range b[1:] {
+			if giver := from[b[0]]; giver != nil && giver != from[f] {
+				v[f] = giver.values[f]
+			}
+		}
+	}
+	v[Custom] = joined(order)
+	v[Status] = lastStatus(records)
+	overlay(&v, records, overrides)
+	return v
+}
+
+// joined is the custom properties of all records; of one name the first by rank counts.
+func joined(order []*record) string {
+	var first string
+	for _, r := range order {
+		switch text := r.values[Custom]; {
+		case text == "" || text == first:
+		case first == "":
+			first = text
+		default:
+			all := map[string]string{}
+			for _, r := range slices.Backward(order) {
+				one := map[string]string{}
+				if r.values[Custom] != "" && json.Unmarshal([]byte(r.values[Custom]), &one) == nil { // written by MapOf
+					maps.Copy(all, one)
+				}
+			}
+			return MapOf(all)
+		}
+	}
+	return first
+}
+
+// lastStatus is the last word any source has had on the status. That a source no longer lists the vehicle is a word too,
+// unless another one still does: then it has moved within the group. Nobody's word means active.
+func lastStatus(records []*record) string {
+	listed := slices.ContainsFunc(records, func(r *record) bool { return r.lists() })
+	latest := slices.SortedFunc(slices.Values(records), func(a, b *record) int {
+		return cmp.Or(b.changedAt.Compare(a.changedAt), cmp.Compare(a.source, b.source))
+	})
+	for _, r := range latest {
+		switch {
+		case r.lead || !r.goneAt.IsZero() && listed:
+		case !r.goneAt.IsZero():
+			return StatusSold
+		case r.values[Status] != "":
+			return r.values[Status]
+		}
+	}
+	return StatusActive
+}
+
+// overlay puts overridden fields, and what follows from them, over the rest.
+func overlay(v *Values, records []*record, overrides Set) {
+	if overrides.Empty() {
+		return
+	}
+	i := slices.IndexFunc(records, func(r *record) bool { return r.source == SourceAPI })
+	if i < 0 {
+		return
+	}
+	api := &records[i].values
+	for _, b := range bundles {
+		if overrides.Has(b[0]) {
+			for _, f := range b[1:] {
+				v[f] = api[f]
+			}
+		}
+	}
+	for f := range NumFields {
+		if overrides.Has(f) {
+			v[f] = api[f]
+		}
+	}
+}
+
+// latestIntegration is the integration whose word counts most, "" when none has one.
+func latestIntegration(records []*record) string {
+	for _, r := range slices.SortedFunc(slices.Values(records), rank) {
+		if r.integration() {
+			return r.source
+		}
+	}
+	return ""
+}
+
+// own finds the record of a source.
+func (v *Vehicle) own(source string) *record {
+	i := slices.IndexFunc(v.records, func(r *record) bool { return r.source == source })
+	if i < 0 {
+		return nil
+	}
+	return v.records[i]
+}
+
+// ownView is the vehicle as one of its sources alone describes it.
+func (c calendar) ownView(r *record) *Vehicle {
+	v := &Vehicle{VIN: r.vin, Values: r.values, CreatedAt: r.createdAt, UpdatedAt: r.changedAt}
+	v.Values[Status] = r.status()
+	if r.integration() {
+		v.SourceIntegrationID = r.source
+	}
+	if v.Values[Status] == StatusSold {
+		v.SoldAt = cmp.Or(r.goneAt, r.changedAt)
+	}
+	v.LotSince = c.lotSince(v, r.createdAt)
+	return v
+}

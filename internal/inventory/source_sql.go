@@ -1,0 +1,99 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+
+	"carfluence/internal/sqldb"
+)
+
+const (
+	recordColumns    = `vin, source_id, lead, record, row_hash, created_at, changed_at, missed_syncs, missed_since, gone_at`
+	newRecordColumns = recordColumns + `, status, search`
+	numRecordColumns = 12
+
+	recordsPerStatement = 12
+)
+
+func insertRecords(rows int) string {
+	return insertRows("vehicle_source", newRecordColumns, numRecordColumns, rows) + `
+		ON CONFLICT (dealer_group_id, vin, source_id) DO UPDATE SET lead = excluded.lead, record = excluded.record, row_hash = excluded.row_hash,
+		changed_at = excluded.changed_at, missed_syncs = excluded.missed_syncs, missed_since = excluded.missed_since, gone_at = excluded.gone_at,
+		status = excluded.status, search = excluded.search`
+}
+
+var insertRecordsFull, insertRecord = insertRecords(recordsPerStatement), insertRecords(1)
+
+func scanRecord(rows *sqldb.Rows) (*record, error) {
+	r := &record{}
+	var text string
+	var created, changed, missed, gone sqldb.Time
+	if err := rows.Scan(&r.vin, &r.source, &r.lead, &text, &r.hash, &created, &changed, &r.missed, &missed, &gone); err != nil {
+		return nil, err
+	}
+	r.createdAt, r.changedAt, r.missedSince, r.goneAt = created.Time, changed.Time, missed.Time, gone.Time
+	return r, readRecord(text, &r.values)
+}
+
+func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
+	statements := chunks{size: recordsPerStatement, full: insertRecordsFull, single: insertRecord}
+	err := statements.insert(ctx, tx, len(w.records), func(args []any, row int) []any {
+		r := w.records[row]
+		w.scratch = appendRecord(w.scratch[:0], &r.values)
+		return append(args, r.vin, r.source, r.lead, string(w.scratch), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
+			sqldb.At(r.goneAt), r.status(), searchText(r.vin, &r.values))
+	})
+	if err != nil {
+		return fmt.Errorf("store records: %w", err)
+	}
+	return nil
+}
+
+func (w *work) storeMarks(ctx context.Context, tx *sqldb.Tenant) error {
+	for _, r := range w.marks {
+		_, err := tx.Exec(ctx, `UPDATE vehicle_source SET row_hash = $4, missed_syncs = $5, missed_since = $6
+			WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`, r.vin, r.source, r.hash, r.missed, sqldb.At(r.missedSince))
+		if err != nil {
+			return fmt.Errorf("mark record: %w", err)
+		}
+	}
+	return nil
+}
+
+// selectHashes reads by VIN the hashes of the rows a source's records were read from, of those it still lists.
+func selectHashes(ctx context.Context, t *sqldb.Tenant, source string, vins sqldb.Strings) (map[string]int64, error) {
+	rows, err := t.Query(ctx, `SELECT vin, row_hash FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2 AND missed_syncs = 0 AND gone_at IS NULL
+		AND vin IN (SELECT value FROM json_each($3))`, source, vins)
+	out := make(map[string]int64, len(vins))
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+		var vin string
+		var hash int64
+		err := r.Scan(&vin, &hash)
+		out[vin] = hash
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read row hashes: %w", err)
+	}
+	return out, nil
+}
+
+// eachListing calls f for every VIN a source lists.
+func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Listing)) error {
+	rows, err := t.Query(ctx, `SELECT vin, missed_syncs, missed_since, status FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2 AND gone_at IS NULL`, source)
+	if err != nil {
+		return fmt.Errorf("read listings: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var l Listing
+		var since sqldb.Time
+		var status string
+		if err := rows.Scan(&l.VIN, &l.Missed, &since, &status); err != nil {
+			return fmt.Errorf("read listings: %w", err)
+		}
+		l.MissedSince, l.Active = since.Time, status == StatusActive
+		f(l)
+	}
+	return rows.Err()
+}

@@ -1,0 +1,278 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
+)
+
+const second = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c05"
+
+func feedOf(integrationID string) Source {
+	return Source{Name: "vauto", IntegrationID: integrationID, ActorType: "integration", ActorID: integrationID, ActorName: "Nightly", File: "stock.csv"}
+}
+
+// feeds applies one source's changes a minute later.
+func (h *house) feeds(from Source, changes ...Change) []Outcome {
+	h.Helper()
+	h.now = h.now.Add(time.Minute)
+	var outcomes []Outcome
+	h.within(func(tx *sqldb.Tenant) (err error) {
+		outcomes, err = h.stock.Apply(h.Context(), tx, changes, from)
+		return err
+	})
+	return outcomes
+}
+
+func (h *house) within(f func(tx *sqldb.Tenant) error) {
+	h.Helper()
+	if err := h.tenant().Transact(h.Context(), f); err != nil {
+		h.Fatal(err)
+	}
+	h.stock.Committed(group)
+}
+
+func (h *house) retire(from Source, vins ...string) {
+	h.Helper()
+	h.now = h.now.Add(time.Minute)
+	h.within(func(tx *sqldb.Tenant) error { return h.stock.Retire(h.Context(), tx, vins, from) })
+}
+
+func (h *house) shows(vin string, want map[string]any) {
+	h.Helper()
+	v := h.vehicle(200, "", "GET", "/inventory/"+vin, "")
+	for name, value := range want {
+		if !cmp.Equal(v[name], value) {
+			h.Errorf("%s: %v, want %v", name, v[name], value)
+		}
+	}
+}
+
+func TestSourceThatChangedLastIsShown(t *testing.T) {
+	h := open(t)
+	a, b := feedOf(integration), feedOf(second)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100", Make: "Ford", ExteriorColor: "Red", Mileage: "10", MileageUnit: "km"}))
+	if got := h.feeds(b, row(truck, 2, map[Field]string{Price: "200", Make: "Ford", Mileage: "6"})); got[0] != Updated {
+		t.Errorf("a VIN that is known: %v", got)
+	}
+	h.shows(truck, map[string]any{"price": "200.00", "exterior_color": "Red", "mileage": 6.0, "mileage_unit": nil, "source_integration_id": second})
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100", Make: "Ford", ExteriorColor: "Red", Mileage: "10"})) // nothing new
+	h.shows(truck, map[string]any{"price": "200.00", "source_integration_id": second})
+	h.feeds(a, row(truck, 2, map[Field]string{Mileage: "11"}))
+	h.shows(truck, map[string]any{"price": "100.00", "mileage": 11.0, "mileage_unit": "km", "source_integration_id": integration})
+	h.feeds(a, row(truck, 2, map[Field]string{Price: ""}))
+	h.shows(truck, map[string]any{"price": "200.00"}) // an empty value falls through
+
+	for id, want := range map[string]any{integration: nil, second: "200.00"} {
+		if v := h.vehicle(200, "", "GET", "/inventory/"+truck+"?integration_id="+id, ""); v["price"] != want || v["source_integration_id"] != id {
+			t.Errorf("%s says %v", id, v["price"])
+		}
+		list := h.must(200, "", "GET", "/inventory?search=ford&integration_id="+id, "")["vehicles"].([]any)
+		if len(list) != 1 || list[0].(map[string]any)["price"] != want {
+			t.Errorf("list of %s: %v", id, list)
+		}
+	}
+	if list := h.vins(""); list != truck {
+		t.Errorf("listed: %s", list)
+	}
+}
+
+func TestVehicleIsSoldWhenNobodyListsIt(t *testing.T) {
+	h := open(t)
+	a, b := feedOf(integration), feedOf(second)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
+	h.retire(b, truck, sedan)
+	h.shows(truck, map[string]any{"status": "active", "price": "100.00", "sold_at": nil})
+	if v := h.vehicle(200, "", "GET", "/inventory/"+truck+"?integration_id="+second, ""); v["status"] != "sold" || v["sold_at"] == nil {
+		t.Errorf("its own view: %v", v["status"])
+	}
+	if got := h.vins("?status=sold&integration_id=" + second); got != truck {
+		t.Errorf("sold there: %q", got)
+	}
+	h.retire(a, truck)
+	h.shows(truck, map[string]any{"status": "sold", "sold_at": "2026-11-23T12:04:00Z", "relisted_at": nil})
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.shows(truck, map[string]any{"status": "active", "sold_at": nil, "relisted_at": "2026-11-23T12:05:00Z"})
+	var kinds []string
+	for _, e := range h.must(200, "", "GET", "/inventory/"+truck+"/history", "")["history"].([]any) {
+		e := e.(map[string]any)
+		kinds = append(kinds, fmt.Sprint(e["change_type"], " ", e["source"], " ", e["file"]))
+	}
+	want := []string{"created vauto stock.csv", "price_change vauto stock.csv", "price_change vauto stock.csv", "status_change vauto stock.csv", "status_change vauto stock.csv"}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What a person says by the API holds until a source has a newer word; a PATCH holds until it is released.
+func TestStatusIsTheLastWord(t *testing.T) {
+	h := open(t)
+	a := feedOf(integration)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.now = h.now.Add(time.Minute)
+	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","status":"sold"}`)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "101"}))
+	h.shows(truck, map[string]any{"status": "sold", "price": "101.00"})
+	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","status":"active"}`)
+	h.retire(a, truck)
+	h.shows(truck, map[string]any{"status": "sold"})
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"active"}`)
+	h.shows(truck, map[string]any{"status": "active"})
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":null}`)
+	h.shows(truck, map[string]any{"status": "sold"})
+}
+
+func TestLeadsFillGapsOnly(t *testing.T) {
+	h := open(t)
+	lead := feedOf(second)
+	lead.Lead = true
+	change := row(truck, 2, map[Field]string{Make: "FORD TRUCKS", Model: "F-150", Status: "sold"})
+	if got := h.feeds(lead, change); got[0] != LeftOut || h.vins("?status=all") != "" {
+		t.Errorf("a lead created a vehicle: %v", got)
+	}
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Make: "Ford"}))
+	h.feeds(lead, change)
+	h.shows(truck, map[string]any{"make": "Ford", "model": "F-150", "status": "active"})
+	h.retire(feedOf(integration), truck)
+	h.feeds(lead, row(truck, 2, map[Field]string{Trim: "XL", Status: "active"}))
+	h.shows(truck, map[string]any{"make": "Ford", "trim": "XL", "status": "sold"})
+}
+
+func TestUntrackedSourceLeavesNoHistory(t *testing.T) {
+	h := open(t)
+	a := feedOf(integration)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "200"}))
+	a.Untracked = true
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "300"}))
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "400"}))
+	a.Untracked = false
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "500"}))
+	var prices []string
+	for _, e := range h.must(200, "", "GET", "/inventory/"+truck+"/history", "")["history"].([]any) {
+		price := e.(map[string]any)["changed_fields"].(map[string]any)["price"].(map[string]any)
+		prices = append(prices, fmt.Sprint(price["old"], " ", price["new"]))
+	}
+	if diff := cmp.Diff([]string{"<nil> 100.00", "100.00 200.00", "400.00 500.00"}, prices); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRowsAreKnownAgain(t *testing.T) {
+	h := open(t)
+	a := feedOf(integration)
+	first := row(truck, 2, map[Field]string{Price: "100"})
+	first.Hash = 7
+	known := func() map[string]int64 {
+		hashes, err := h.stock.Known(t.Context(), h.tenant(), integration, []string{truck, sedan})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hashes
+	}
+	h.feeds(a, first)
+	if diff := cmp.Diff(map[string]int64{truck: 7}, known()); diff != "" {
+		t.Error(diff)
+	}
+	first.Hash = 8
+	if got := h.feeds(a, first); got[0] != Unchanged || known()[truck] != 8 {
+		t.Errorf("spelled differently: %v %v", got, known())
+	}
+	h.within(func(tx *sqldb.Tenant) error {
+		var missing []Listing
+		if err := h.stock.EachListing(t.Context(), tx, integration, func(l Listing) { missing = append(missing, l) }); err != nil {
+			return err
+		}
+		return h.stock.Miss(t.Context(), tx, missing, a)
+	})
+	if len(known()) != 0 {
+		t.Errorf("a vehicle that was missed must be read again: %v", known())
+	}
+	h.feeds(a, first)
+	if known()[truck] != 8 {
+		t.Errorf("it came back: %v", known())
+	}
+}
+
+// Whatever sources do in whatever order, lists, single records and counters show the one view that follows from
+// what each source says.
+func TestStoredViewFollowsFromTheSources(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Stock)
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		ctx := context.Background()
+		n++
+		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		tenant := db.Tenant(fmt.Sprintf("group-%d", n))
+		s := NewStock(db, Options{Now: func() time.Time { return now }})
+		vins := []string{truck, sedan}
+		sources := []Source{feedOf(integration), feedOf(second), {Name: SourceAPI}, {Name: SourceImport}}
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(t, "seconds")) * time.Second)
+			from, vin := rapid.SampledFrom(sources).Draw(t, "source"), rapid.SampledFrom(vins).Draw(t, "vin")
+			from.Untracked = rapid.Bool().Draw(t, "untracked")
+			var err error
+			switch step := rapid.SampledFrom([]string{"apply", "apply", "retire", "patch"}).Draw(t, "step"); {
+			case step == "retire" && from.IntegrationID != "":
+				err = tenant.Transact(ctx, func(tx *sqldb.Tenant) error { return s.Retire(ctx, tx, []string{vin}, from) })
+			case step == "patch":
+				_, err = s.Patch(ctx, tenant, drawChange(t, vin), Source{Name: SourceAPI})
+				if errors.Is(err, errNoVehicle) {
+					err = nil
+				}
+			default:
+				err = tenant.Transact(ctx, func(tx *sqldb.Tenant) error {
+					_, err := s.Apply(ctx, tx, []Change{drawChange(t, vin)}, from)
+					return err
+				})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		counted := counts{}
+		var documents []string
+		for _, vin := range vins {
+			v, err := s.Get(ctx, tenant, vin, "")
+			if errors.Is(err, errNoVehicle) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := shown(v.records, v.Overrides, calendar{}.has); want != v.Values {
+				t.Fatalf("%s shows %s", vin, cmp.Diff(want, v.Values))
+			}
+			counted.add(v, 1)
+			documents = append(documents, string(appendListDocument(nil, string(calendar{}.document(nil, v)), calendar{}.daysOnLot(v, now))))
+			history, err := s.History(ctx, tenant, vin, true)
+			if err != nil || history[0].Type != Created {
+				t.Fatalf("history of %s: %v", vin, err)
+			}
+		}
+		kept, err := selectCounts(ctx, tenant)
+		if err != nil || kept.sum() != counted.sum() {
+			t.Fatalf("kept %+v, counted %+v, %v", kept.sum(), counted.sum(), err)
+		}
+		page, err := s.List(ctx, tenant, Filter{}, rest.Page{Limit: 200})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range documents {
+			if !strings.Contains(string(page.Body), d) {
+				t.Fatalf("listed %s, want %s", page.Body, d)
+			}
+		}
+	})
+}

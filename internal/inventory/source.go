@@ -48,6 +48,8 @@ type record struct {
 	missed      int64     // files in a row that did not list the vehicle
 	missedSince time.Time // the first of them
 	goneAt      time.Time // given up as sold; zero while the source lists it
+
+	storedStatus string // "" for a record that is not stored yet
 }
 
 func (r *record) integration() bool { return r.source != SourceAPI && r.source != SourceImport }

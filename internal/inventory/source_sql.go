@@ -32,21 +32,43 @@ func scanRecord(rows *sqldb.Rows) (*record, error) {
 		return nil, err
 	}
 	r.createdAt, r.changedAt, r.missedSince, r.goneAt = created.Time, changed.Time, missed.Time, gone.Time
-	return r, readRecord(text, &r.values)
+	err := readRecord(text, &r.values)
+	r.storedStatus = r.status()
+	return r, err
 }
 
+// updateRecord leaves alone what stands in the index: writing the same value there costs as much as a new one.
+const updateRecord = `UPDATE vehicle_source SET lead = $4, record = $5, row_hash = $6, changed_at = $7, missed_syncs = $8, missed_since = $9, gone_at = $10,
+	search = $11 WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`
+
 func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
+	added := w.records[:0:0]
+	for _, r := range w.records {
+		if r.storedStatus != r.status() { // or none was stored
+			added = append(added, r)
+			continue
+		}
+		_, err := tx.Exec(ctx, updateRecord, r.vin, r.source, r.lead, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
+			searchText(r.vin, &r.values))
+		if err != nil {
+			return fmt.Errorf("store record: %w", err)
+		}
+	}
 	statements := chunks{size: recordsPerStatement, full: insertRecordsFull, single: insertRecord}
-	err := statements.insert(ctx, tx, len(w.records), func(args []any, row int) []any {
-		r := w.records[row]
-		w.scratch = appendRecord(w.scratch[:0], &r.values)
-		return append(args, r.vin, r.source, r.lead, string(w.scratch), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
+	err := statements.insert(ctx, tx, len(added), func(args []any, row int) []any {
+		r := added[row]
+		return append(args, r.vin, r.source, r.lead, w.text(r), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
 			sqldb.At(r.goneAt), r.status(), searchText(r.vin, &r.values))
 	})
 	if err != nil {
 		return fmt.Errorf("store records: %w", err)
 	}
 	return nil
+}
+
+func (w *work) text(r *record) string {
+	w.scratch = appendRecord(w.scratch[:0], &r.values)
+	return string(w.scratch)
 }
 
 func (w *work) storeMarks(ctx context.Context, tx *sqldb.Tenant) error {

@@ -265,6 +265,13 @@ func shortened(text string) bool {
 
 var multiplier = regexp.MustCompile(`(?i)\d ?(k|m|mio|mil|thousand|million)\.?$`)
 
+// telephone recognises numbers to call: `Call 800-555-0100`.
+func telephone(text string) bool {
+	return strings.ContainsAny(text, "-) ") && phone.MatchString(text)
+}
+
+var phone = regexp.MustCompile(`\d{3}[-) ]+\d{4}\b|(?i)\bcall\b`)
+
 // grouped tells whether separators stand where thousands end. `12,5` is some other notation.
 func grouped(whole, separator string) bool {
 	groups := strings.Split(whole, separator)
@@ -285,7 +292,7 @@ func negative(before string) bool {
 func (c Cleaner) cleanMoney(text string) (string, string) {
 	n := c.number(joinThousands(text))
 	switch {
-	case n == "" || shortened(text):
+	case n == "" || shortened(text) || telephone(text):
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case n[0] == '-':
 		return "", fmt.Sprintf("negative amount %q", clip(text, 40))
@@ -328,6 +335,9 @@ func toCents(n string) string {
 }
 
 func (c Cleaner) cleanInt(f Field, text string) (string, string) {
+	if strings.Contains(text, "://") {
+		return "", fmt.Sprintf("an address is no %s", f)
+	}
 	number := text
 	if f == Mileage {
 		number = joinThousands(text)
@@ -564,6 +574,15 @@ func MapOf(m map[string]string) string {
 		b = appendString(b, m[k])
 	}
 	return string(append(b, '}'))
+}
+
+// CleanCustom makes a value of a custom property.
+func CleanCustom(raw string) (text, warning string) {
+	text = Tidy(raw)
+	if short := clip(text, Custom.limit()); short != text {
+		return strings.TrimSpace(short), fmt.Sprintf("custom property cut to %d characters", Custom.limit())
+	}
+	return text, ""
 }
 
 func cleanMap(text string) (string, string) {

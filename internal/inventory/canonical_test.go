@@ -25,7 +25,7 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{Price, "USD 1,234,567.5", "1234567.50", false}, {Price, "0", "", false}, {Price, "-1", "", false}, {Price, "-250", "", true}, {Price, "(250)", "", true},
 		{Price, "Call for price", "", false}, {Price, "please ask", "", true}, {Price, "52615.0", "52615.00", false}, {Price, "52615.337", "52615.34", true},
 		{Price, "23.995", "", true}, {Price, "12.345,00", "", true}, {Price, "12,5", "", true}, {Price, "99999999999999999999", "", true}, {Price, ".50", "0.50", false}, {Price, "28999.9999", "29000.00", true}, {Price, "10,499.00 USD", "10499.00", false}, {Price, "12.345.678,00", "", true},
-		{Price, "$23 995", "23995.00", false}, {Price, "12'345.50", "12345.50", false}, {Price, "23k", "", true}, {Price, "$1.2 million", "", true}, {Price, "12 34", "12.00", false},
+		{Price, "$23 995", "23995.00", false}, {Price, "12'345.50", "12345.50", false}, {Price, "23k", "", true}, {Price, "Call 800-555-0100", "", true}, {Price, "(800) 555 0100", "", true}, {Price, "Call us: 555", "", true}, {PhotoCount, "https://a.example/7.jpg", "", true}, {Price, "$1.2 million", "", true}, {Price, "12 34", "12.00", false},
 		{Mileage, "65000", "65000", false}, {Mileage, "55,738 mi", "55738", false}, {Mileage, "172250 km", "172250", false}, {Mileage, "0", "0", false},
 		{Mileage, "1000000", "", true}, {Mileage, "TMU", "", true}, {Mileage, "12345.0", "12345", false}, {Mileage, "12345.6", "12345", true}, {Mileage, "unknown", "", false},
 		{Mileage, "45 000 km.", "45000", false}, {Mileage, "45K", "", true}, {Mileage, "1 234 567", "", true},

@@ -152,8 +152,7 @@ func (h *headerColumns) anyVIN(columns []column) bool {
 			if c.index >= len(cells) {
 				return false
 			}
-			_, err := vin.Check(vin.Normalise(cells[c.index]))
-			return err == nil
+			return hasStructure(cells[c.index])
 		})
 	})
 }
@@ -188,6 +187,11 @@ func (h *headerColumns) nearlyAll(index int, kind func(string) bool) bool {
 		}
 	}
 	return filled > 0 && good*10 >= filled*9
+}
+
+func hasStructure(cell string) bool {
+	_, err := vin.Check(vin.Normalise(cell))
+	return err == nil
 }
 
 func checkedVIN(cell string) bool {

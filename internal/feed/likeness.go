@@ -2,6 +2,7 @@ package feed
 
 import (
 	"strings"
+	"unicode/utf8"
 )
 
 // likeness of two header keys, 0 to 1: edit distance without blanks, or the words they share, whichever is
@@ -17,9 +18,25 @@ func likeness(a, b string) float64 {
 	if x == y {
 		return 0.98
 	}
-	longer := max(len([]rune(x)), len([]rune(y)))
-	edit := 1 - float64(distance(x, y))/float64(longer)
-	return max(edit, sharedWords(a, b))
+	return max(spelledAlike(x, y), sharedWords(a, b))
+}
+
+// near is likeness where it is high enough to mean the same: a letter or two of a word that is not short, or most
+// words.
+func near(a, b string) float64 {
+	like := likeness(a, b)
+	switch {
+	case like >= 0.8 && min(len(squeezed(a)), len(squeezed(b))) >= 4:
+		return like
+	case like >= 0.6 && sharedWords(a, b) == like:
+		return like
+	}
+	return 0
+}
+
+func spelledAlike(x, y string) float64 {
+	longer := max(utf8.RuneCountInString(x), utf8.RuneCountInString(y))
+	return 1 - float64(distance(x, y))/float64(longer)
 }
 
 // abbreviations met in headers.
@@ -29,12 +46,16 @@ var abbreviations = map[string]string{
 	"clr": "color", "col": "color", "colour": "color", "dlr": "dealer", "amt": "amount", "cyl": "cylinders", "eng": "engine", "stk": "stock",
 }
 
+// words of a key, spelled out. That it is of a vehicle goes without saying.
 func words(key string) []string {
 	list := strings.Fields(key)
 	for i, w := range list {
 		if full, ok := abbreviations[w]; ok {
 			list[i] = full
 		}
+	}
+	if len(list) > 1 && list[0] == "vehicle" {
+		return list[1:]
 	}
 	return list
 }

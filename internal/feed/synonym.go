@@ -212,7 +212,7 @@ func (s synonym) keys() []string { return strings.Split(s.columns, ", ") }
 // `image[0].url`.
 func numberedPhoto(key string) bool {
 	rest, ok := "", false
-	for _, word := range []string{"image", "photo", "picture"} {
+	for _, word := range []string{"images", "image", "photos", "photo", "pictures", "picture"} {
 		if rest, ok = strings.CutPrefix(key, word); ok {
 			break
 		}

@@ -42,7 +42,7 @@ func mapAll(t testing.TB, r io.Reader, name string) mapped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewMapping(rd.Header, rd.Sample())
+	m, err := NewMapping(rd.Header, rd.Sample(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

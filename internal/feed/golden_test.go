@@ -65,7 +65,7 @@ func describe(t *testing.T, path string) []byte {
 		fmt.Fprintf(&b, "refused: %v\n", err)
 		return b.Bytes()
 	}
-	m, err := NewMapping(rd.Header, rd.Sample())
+	m, err := NewMapping(rd.Header, rd.Sample(), Options{})
 	if err != nil {
 		fmt.Fprintf(&b, "refused: %v\n", err)
 		return b.Bytes()

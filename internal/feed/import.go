@@ -145,7 +145,7 @@ func open(r io.Reader, name string) (*Reader, *Mapping, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := NewMapping(rd.Header, rd.Sample())
+	m, err := NewMapping(rd.Header, rd.Sample(), Options{})
 	return rd, m, err
 }
 

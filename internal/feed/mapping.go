@@ -19,16 +19,22 @@ type Problem struct {
 	Reason string
 	// Refused: the row was left out. Otherwise it was used, and this is a warning.
 	Refused bool
+	// Skipped: the row was left out and nothing is wrong with it, as a lead without a vehicle.
+	Skipped bool
 }
 
 // Mapping knows which columns of one file feed which field. It is safe for use by several goroutines.
 type Mapping struct {
-	Notes    []string // what was odd about the header
-	Unmapped []string // columns that feed nothing
+	Notes    []string // what was odd about the header, and columns of the own mapping that it lacks
+	Unmapped []string // columns that feed nothing, but those the own mapping ignores
 
+	options Options
 	vins    []column
 	targets []target
-	photos  []column // one photo each
+	custom  []property
+	// Columns of photos that are joined: what the own mapping names comes before the list of photos, what is
+	// numbered after it.
+	ownPhotos, photos []column
 }
 
 // target is a field and the columns that feed it, best first.
@@ -37,105 +43,68 @@ type target struct {
 	columns []column
 }
 
+// property is a custom property and the column that feeds it.
+type property struct {
+	name string
+	column
+}
+
 // column is one column of a file.
 type column struct {
 	index    int
 	name     string
 	key      string
+	own      bool // named by the integration's own mapping
 	doubtful bool
 	pipes    bool // lists in it are separated by |
 }
 
-// NewMapping maps a header by the synonym table. sample holds the cells of some rows: without a VIN column by
-// name, the one whose values are VINs is it.
-func NewMapping(header []string, sample [][]string) (*Mapping, error) {
-	m := &Mapping{}
-	columns := m.columns(header)
-	used := map[int]bool{}
-	m.vins = pick(columns, strings.Split(vinColumns, ", "), used)
-	if len(m.vins) == 0 {
-		m.vins = m.vinBySample(header, sample)
-	}
+// NewMapping maps a header by the own mapping of the options, then by the synonym table of their type. sample holds
+// the cells of some rows: without VINs in a column of that name, the one whose values are VINs is it.
+func NewMapping(header []string, sample [][]string, o Options) (*Mapping, error) {
+	m := mapHeader(header, sample, o)
 	if len(m.vins) == 0 {
 		return nil, errs.Invalid("vin_column_missing", "No column of the file holds VINs. Its columns are: "+strings.Join(header, ", ")+".")
-	}
-	used[m.vins[0].index] = true
-	lead := slices.ContainsFunc(leadColumns, func(key string) bool { _, ok := columns[key]; return ok })
-	for _, s := range synonyms {
-		if s.field == inventory.Status && lead {
-			continue
-		}
-		if found := pick(columns, s.keys(), used); len(found) > 0 {
-			if s.field == inventory.OptionList || s.field == inventory.Features {
-				lookForPipes(found, sample)
-			}
-			m.targets = append(m.targets, target{s.field, found})
-		}
-	}
-	for i, name := range header {
-		if c := (column{index: i, name: name, key: headerKey(name)}); numberedPhoto(c.key) && !used[i] {
-			m.photos = append(m.photos, c)
-			used[i] = true
-		}
-		if !used[i] && headerKey(name) != "" {
-			m.Unmapped = append(m.Unmapped, name)
-		}
 	}
 	return m, nil
 }
 
-// columns finds a file's columns by key. A column without a name is a row index, or nothing; of two with one
-// name the first counts.
-func (m *Mapping) columns(header []string) map[string]column {
-	out := map[string]column{}
-	for i, name := range header {
-		key := headerKey(name)
-		if key == "" {
-			continue
+// mapHeader is NewMapping without the demand for VINs.
+func mapHeader(header []string, sample [][]string, o Options) *Mapping {
+	m := &Mapping{options: o}
+	h := m.readHeader(header, sample)
+	m.vins = h.vins(m)
+	for _, s := range candidates(o.Type) {
+		if s.field == inventory.Status && h.lead {
+			s.columns = ""
 		}
-		if first, twice := out[key]; twice {
-			m.Notes = append(m.Notes, fmt.Sprintf("column %d, %q, repeats column %d and is ignored", i+1, name, first.index+1))
-			continue
-		}
-		out[key] = column{index: i, name: strings.Join(strings.Fields(name), " "), key: key, doubtful: doubtful[key]}
+		m.feed(h, s)
 	}
-	return out
+	for _, c := range h.all {
+		if numberedPhoto(c.key) && !h.used[c.index] && !h.lead && h.own[c.key] == nil {
+			m.photos = append(m.photos, h.use(c))
+		}
+	}
+	m.custom = h.properties()
+	m.Unmapped = h.unmapped(header)
+	return m
 }
 
-func pick(columns map[string]column, keys []string, used map[int]bool) []column {
-	var out []column
-	for _, key := range keys {
-		if c, ok := columns[key]; ok {
-			out = append(out, c)
-			used[c.index] = true
-		}
+// feed finds the columns of one field: the own ones in the header's order, then the default ones.
+func (m *Mapping) feed(h *headerColumns, s synonym) {
+	own := h.owned(s.field.String())
+	defaults := h.named(s.keysIn(m.options.Type))
+	if s.field == inventory.Photos && len(own) > 1 {
+		m.ownPhotos, own = own, nil
 	}
-	return out
-}
-
-// vinBySample finds the only column whose values are nearly all VINs with the right check digit.
-func (m *Mapping) vinBySample(header []string, sample [][]string) []column {
-	var found []column
-	for i, name := range header {
-		filled, good := 0, 0
-		for _, cells := range sample {
-			if i >= len(cells) || strings.TrimSpace(cells[i]) == "" {
-				continue
-			}
-			filled++
-			if checkedVIN(cells[i]) {
-				good++
-			}
-		}
-		if filled > 0 && good*10 >= filled*9 {
-			found = append(found, column{index: i, name: name})
-		}
+	found := append(own, defaults...)
+	if len(found) == 0 {
+		return
 	}
-	if len(found) != 1 {
-		return nil
+	if s.field == inventory.OptionList || s.field == inventory.Features {
+		lookForPipes(found, h.sample)
 	}
-	m.Notes = append(m.Notes, fmt.Sprintf("column %d, %q, is taken for the VIN: its values are VINs", found[0].index+1, found[0].name))
-	return found
+	m.targets = append(m.targets, target{s.field, found})
 }
 
 // lookForPipes settles for a whole column how its lists are separated: `Remote keyless entry, power` is one
@@ -148,9 +117,15 @@ func lookForPipes(columns []column, sample [][]string) {
 	}
 }
 
-func checkedVIN(cell string) bool {
-	status, err := vin.Check(vin.Normalise(cell))
-	return err == nil && status == vin.Valid
+// Leads tells that the file holds sales opportunities: several rows of one VIN are nothing odd, rows without one are
+// skipped, and a vehicle is never made, activated or sold by them.
+func (m *Mapping) Leads() bool { return m.options.Type == TypeElead }
+
+// notation adds what the options say about numbers and dates.
+func (o *Options) notation(c inventory.Cleaner) inventory.Cleaner {
+	c.DayFirst = c.DayFirst || o.DayFirst
+	c.CommaDecimal = c.CommaDecimal || o.DecimalComma
+	return c
 }
 
 // Has tells whether some column feeds the field.
@@ -158,8 +133,8 @@ func (m *Mapping) Has(f inventory.Field) bool {
 	return slices.ContainsFunc(m.targets, func(t target) bool { return t.field == f })
 }
 
-// Map makes of a row what it says about a vehicle, its values cleaned by c. fault is why the row can't be used, nil when it can; notes
-// are what was odd.
+// Map makes of a row what it says about a vehicle, its values cleaned by c in the notation of the options. fault is why the row is left
+// out, nil when it is not; notes are what was odd. A fault that says Skipped is no error.
 func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, notes []Problem, fault *Problem) {
 	for _, note := range row.Notes {
 		notes = append(notes, Problem{Line: row.Line, Reason: note})
@@ -167,15 +142,17 @@ func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, no
 	if row.Fault != "" {
 		return change, notes, &Problem{Line: row.Line, Reason: row.Fault}
 	}
-	r := reading{clean: c, line: row.Line, cells: row.Cells, notes: notes}
+	r := reading{clean: m.options.notation(c), line: row.Line, cells: row.Cells, notes: notes}
 	r.change.Line = row.Line
-	if fault := r.readVIN(m.vins); fault != nil {
+	if fault := r.readVIN(m); fault != nil {
 		return r.change, r.notes, fault
 	}
+	r.readPhotos(m.ownPhotos)
 	for i := range m.targets {
 		r.read(&m.targets[i])
 	}
 	r.readPhotos(m.photos)
+	r.readCustom(m.custom)
 	return r.change, r.notes, nil
 }
 
@@ -185,7 +162,7 @@ func (m *Mapping) VIN(row Row) (string, *Problem) {
 		return "", &Problem{Line: row.Line, Reason: row.Fault}
 	}
 	r := reading{line: row.Line, cells: row.Cells}
-	fault := r.readVIN(m.vins)
+	fault := r.readVIN(m)
 	return r.change.VIN, fault
 }
 
@@ -204,26 +181,45 @@ func (r *reading) problem(c column, value, reason string) Problem {
 	return Problem{Line: r.line, Column: c.name, Value: shorten(value), Reason: reason}
 }
 
-func (r *reading) readVIN(columns []column) *Problem {
-	for _, c := range columns {
+func (r *reading) readVIN(m *Mapping) *Problem {
+	for _, c := range m.vins {
 		raw := r.cell(c)
 		if raw == "" {
 			continue
 		}
 		r.change.VIN = vin.Normalise(raw)
-		if _, err := vin.Check(r.change.VIN); err != nil {
+		status, err := vin.Check(r.change.VIN)
+		switch {
+		case err != nil && nothing(raw):
+			continue
+		case err != nil:
 			p := r.problem(c, raw, err.Error())
 			return &p
+		case status == vin.CheckDigitFailed:
+			r.notes = append(r.notes, r.problem(c, raw, fmt.Sprintf("position 9 of the VIN is no right check digit; it ought to be %c", vin.CheckDigit(r.change.VIN))))
 		}
 		return nil
 	}
-	p := r.problem(columns[0], "", "the row has no VIN")
+	r.change.VIN = ""
+	p := r.problem(m.vins[0], "", "the row has no VIN")
+	if p.Skipped = m.Leads(); p.Skipped {
+		p.Reason = "the lead names no vehicle by its VIN"
+	}
 	return &p
+}
+
+// nothing tells whether a cell holds what sources write for nothing: N/A, TBD.
+func nothing(raw string) bool {
+	value, _ := inventory.Cleaner{}.Clean(inventory.StockNumber, raw)
+	return value == ""
 }
 
 // read takes the field's value from the first column that holds one. A value that can't be used is like none,
 // and noted if no other column has a better one. All empty is a statement too: the field is emptied.
 func (r *reading) read(t *target) {
+	if t.field == inventory.Photos && r.change.Values[inventory.Photos] != "" {
+		return
+	}
 	var lost *Problem
 	passedOver := false
 	for _, c := range t.columns {
@@ -234,7 +230,7 @@ func (r *reading) read(t *target) {
 		if c.pipes {
 			raw += "|"
 		}
-		if c.key == "vehicle type" && strings.Contains(raw, "_") { // car_truck: a class, no body
+		if !c.own && c.key == "vehicle type" && strings.Contains(raw, "_") { // car_truck: a class, no body
 			passedOver = true
 			continue
 		}
@@ -288,7 +284,7 @@ func (r *reading) settle(f inventory.Field, c column) {
 	}
 }
 
-// readPhotos joins columns with one photo each to the list.
+// readPhotos joins columns to the list of photos, unless it has some.
 func (r *reading) readPhotos(columns []column) {
 	if len(columns) == 0 || r.change.Values[inventory.Photos] != "" {
 		return
@@ -296,12 +292,32 @@ func (r *reading) readPhotos(columns []column) {
 	var urls []string
 	for _, c := range columns {
 		if raw := r.cell(c); raw != "" {
-			urls = append(urls, raw)
+			urls = append(urls, strings.ReplaceAll(raw, "|", " "))
 		}
 	}
-	if warning := r.clean.Set(&r.change, inventory.Photos, strings.Join(urls, "|")); warning != "" {
-		r.notes = append(r.notes, r.problem(columns[0], strings.Join(urls, "|"), warning))
+	joined := strings.Join(urls, " ")
+	if warning := r.clean.Set(&r.change, inventory.Photos, joined); warning != "" {
+		r.notes = append(r.notes, r.problem(columns[0], joined, warning))
 	}
+}
+
+// readCustom collects the custom properties, which the vehicle has all of or, without a value in any, none.
+func (r *reading) readCustom(properties []property) {
+	if len(properties) == 0 {
+		return
+	}
+	values := map[string]string{}
+	for _, p := range properties {
+		text, warning := inventory.CleanCustom(r.cells[p.index])
+		if text == "" || values[p.name] != "" {
+			continue
+		}
+		values[p.name] = text
+		if warning != "" {
+			r.notes = append(r.notes, r.problem(p.column, text, warning))
+		}
+	}
+	r.change.Put(inventory.Custom, inventory.MapOf(values))
 }
 
 const maxShown = 100 // characters of a value in a report

@@ -18,7 +18,7 @@ func mapOne(t *testing.T, pairs ...string) (map[string]string, []Problem) {
 		name, value, _ := strings.Cut(p, "=")
 		header, cells = append(header, name), append(cells, value)
 	}
-	m, err := NewMapping(header, nil)
+	m, err := NewMapping(header, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +87,11 @@ func TestColumnsFeedTheirFields(t *testing.T) {
 }
 
 func TestVINColumnIsFoundByItsValues(t *testing.T) {
-	m, err := NewMapping([]string{"Number", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}})
+	m, err := NewMapping([]string{"Number", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}}, Options{})
 	if err != nil || len(m.Notes) != 1 {
 		t.Fatalf("%v, %v", m, err)
 	}
-	_, err = NewMapping([]string{"Number", "Price"}, [][]string{{"1", "1"}})
+	_, err = NewMapping([]string{"Number", "Price"}, [][]string{{"1", "1"}}, Options{})
 	if errs.CodeOf(err) != "vin_column_missing" || !strings.Contains(err.Error(), "Number, Price") {
 		t.Error(err)
 	}
@@ -121,7 +121,7 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, err := NewMapping(rd.Header, rd.Sample())
+		m, err := NewMapping(rd.Header, rd.Sample(), Options{})
 		if err != nil {
 			return
 		}

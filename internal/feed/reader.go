@@ -70,7 +70,7 @@ func (rd *Reader) start(found sniffed) error {
 	}
 	rows := found.records[min(1, len(found.records)):]
 	if hasVIN(first.cells) {
-		l, ok := layoutOf(len(first.cells), func(i int) bool { return checkedVIN(first.cells[i]) })
+		l, ok := layoutOf(len(first.cells), func(i int) bool { return isVIN(first.cells[i]) })
 		if !ok {
 			return errs.Invalid("header_missing", fmt.Sprintf("The file has no header, and its %d columns with the VIN in column %d match no known layout.",
 				len(first.cells), vinColumn(first.cells)+1))
@@ -150,9 +150,11 @@ func (rd *Reader) Sample() [][]string { return rd.sample }
 
 func hasVIN(cells []string) bool { return vinColumn(cells) >= 0 }
 
+func isVIN(cell string) bool { return checkedVIN(cell) || looksLikeVIN(cell) }
+
 func vinColumn(cells []string) int {
 	for i, c := range cells {
-		if checkedVIN(c) {
+		if isVIN(c) {
 			return i
 		}
 	}

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"slices"
 	"strings"
 
 	"carfluence/internal/inventory"
@@ -16,7 +17,7 @@ type synonym struct {
 const vinColumns = "vin, soughtvehicles vin, vehicle vin number, vin num, vin no, vin number, vehicle vin, vehicle identification number, chassis"
 
 // synonyms is the union of what vAuto, HomeNet and Elead call their columns and of names met in files made
-// by hand.
+// by hand, in the order in which the fields are read.
 //
 // Left out on purpose: wishes of a customer (maxmileage, pricefrom, priceto), vehicle type as a condition (it
 // is a class of vehicle), and lead or shipping statuses.
@@ -81,8 +82,115 @@ var synonyms = []synonym{
 	// Last: other fields follow from their texts, unless a column of their own says more.
 	{inventory.Condition, "newused, type, isnew, new used, nu, condition, state of vehicle, inventory type, title, listing type"},
 	{inventory.Transmission, "transmission description, transmission, trans, gearbox"},
-	{inventory.Mileage, "odometer, mileage, miles, odometer reading, kms, kilometers, kilometres, mileage value, mileagevalue"},
+	{inventory.Mileage, "odometer, mileage, miles, odometer reading, kms, kilometers, kilometres, mileage value, mileagevalue, mileage km, odometer km, mileage mi, odometer mi, odometer miles"},
 	{inventory.Photos, "photos, photo url list, imagelist, photo urls, images, image urls, picturerefs, media, image, image url, photo url, image link"},
+}
+
+// leadSynonyms are all that an Elead file says of a vehicle. Its prices and mileages are wishes, its status is the
+// lead's.
+var leadSynonyms = []synonym{
+	{inventory.StockNumber, "stocknumber, stock number"},
+	{inventory.SourceDealerCode, "subscription id, subscriptionid"},
+	{inventory.SourceDealerName, "dealer, dealership"},
+	{inventory.Year, "yearfrom"},
+	{inventory.Make, "make"},
+	{inventory.Model, "model"},
+	{inventory.Trim, "trim"},
+	{inventory.Condition, "isnew"},
+}
+
+// preferred are the columns that stand first in files of one type; the common ones follow.
+var preferred = map[string][]synonym{
+	TypeVAuto: {
+		{inventory.Transmission, "transmission"},
+		{inventory.OptionList, "option codes, options"},
+	},
+	TypeHomeNet: {
+		{inventory.StockNumber, "stock, stocknumber"},
+		{inventory.SourceDealerName, "dealername"},
+		{inventory.Condition, "type"},
+		{inventory.SeriesDetail, "style description"},
+		{inventory.ModelCode, "modelnumber"},
+		{inventory.ExteriorColor, "exteriorcolor, exteriorcolordescription"},
+		{inventory.ExteriorColorGeneric, "ext color generic, exteriorgenericcolor"},
+		{inventory.InteriorColor, "interiorcolor"},
+		{inventory.Drivetrain, "drivetrain, drivetype"},
+		{inventory.Engine, "engine description"},
+		{inventory.EngineDisplacement, "enginedisplacement"},
+		{inventory.Cylinders, "enginecylinders, enginecylindercount"},
+		{inventory.FuelType, "fuel type, fueltype"},
+		{inventory.CityMPG, "citympg, epacitympg"},
+		{inventory.HighwayMPG, "highwaympg, epahighwaympg"},
+		{inventory.Price, "sellingprice, askingprice"},
+		{inventory.MiscPrice1, "misc price1, customprice1"},
+		{inventory.Mileage, "miles"},
+		{inventory.DateInStock, "dateinstock"},
+		{inventory.PhotosUpdatedAt, "datelasttouched"},
+		{inventory.VideoURL, "video link"},
+		{inventory.Photos, "imagelist"},
+	},
+}
+
+// candidates are the fields in the order in which they are read, each with the columns that feed it in files of
+// the type.
+func candidates(kind string) []synonym {
+	common := synonyms
+	if kind == TypeElead {
+		common = leadSynonyms
+	}
+	out := fieldsWithout(common)
+	for _, s := range common {
+		for _, p := range preferred[kind] {
+			if p.field == s.field {
+				s.columns = p.columns + ", " + s.columns
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// fieldsWithout are the fields that only an integration's own mapping feeds.
+func fieldsWithout(list []synonym) (out []synonym) {
+	for f := range inventory.NumFields {
+		own := f != inventory.DealershipID && f != inventory.Custom
+		if own && !slices.ContainsFunc(list, func(s synonym) bool { return s.field == f }) {
+			out = append(out, synonym{field: f})
+		}
+	}
+	return out
+}
+
+// soughtVehicle are the prefixes of a lead's vehicle in flattened files.
+var soughtVehicle = []string{"", "soughtvehicles ", "soughtvehicles", "soughtvehicles0", "soughtvehicles 0 ", "soughtvehicle ", "soughtvehicle"}
+
+// keysIn are the header keys of the candidate's columns in files of the type, best first, each once.
+func (s synonym) keysIn(kind string) []string {
+	if kind != TypeElead {
+		return distinct(s.keys())
+	}
+	var keys []string
+	for _, key := range s.keys() {
+		for _, prefix := range soughtVehicle {
+			keys = append(keys, prefix+key)
+		}
+	}
+	return keys
+}
+
+func distinct(keys []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(keys, func(key string) bool {
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
+}
+
+// of a customer, not of the vehicle on offer: what is sought or traded in. Neither is taken or suggested.
+func customers(key string) bool {
+	return strings.HasPrefix(key, "trade") || strings.HasPrefix(key, "customer") ||
+		slices.Contains([]string{"maxmileage", "pricefrom", "priceto", "yearto"}, strings.TrimLeft(strings.TrimPrefix(strings.TrimPrefix(key, "soughtvehicle"), "s"), "0 "))
 }
 
 // doubtful columns often hold something else under the same name: a value that does not fit is passed over in
@@ -93,7 +201,7 @@ var doubtful = map[string]bool{
 }
 
 // kilometres are what a column of these names counts.
-var kilometres = map[string]bool{"kms": true, "kilometers": true, "kilometres": true}
+var kilometres = map[string]bool{"kms": true, "kilometers": true, "kilometres": true, "mileage km": true, "odometer km": true}
 
 // leadColumns give away a file of sales opportunities: its status is a lead's, never a car's.
 var leadColumns = []string{"uptype", "opportunityid", "opportunity id", "soughtvehicles vin"}
@@ -104,7 +212,7 @@ func (s synonym) keys() []string { return strings.Split(s.columns, ", ") }
 // `image[0].url`.
 func numberedPhoto(key string) bool {
 	rest, ok := "", false
-	for _, word := range []string{"image", "photo", "picture"} {
+	for _, word := range []string{"images", "image", "photos", "photo", "pictures", "picture"} {
 		if rest, ok = strings.CutPrefix(key, word); ok {
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,10 +201,11 @@ func cleanEnum(f Field, text string) (string, string) {
 
 // unitOf finds the unit behind an odometer reading.
 func unitOf(text string) string {
+	text = strings.TrimRight(text, ". ")
 	switch {
 	case strings.HasSuffix(text, "km") || strings.HasSuffix(text, "kms") || contains(text, "kilomet"):
 		return "km"
-	case strings.HasSuffix(text, "mi") || strings.HasSuffix(text, "mi.") || contains(text, "mile"):
+	case strings.HasSuffix(text, "mi") || contains(text, "mile"):
 		return "mi"
 	}
 	return ""
@@ -242,6 +244,34 @@ func (c Cleaner) number(text string) string {
 	return digits
 }
 
+// joinThousands takes out blanks and apostrophes that group digits by thousands: `12 345` and `12'345` are one
+// number.
+func joinThousands(text string) string {
+	if !strings.ContainsAny(text, " '’") {
+		return text
+	}
+	return thousands.ReplaceAllStringFunc(text, func(n string) string {
+		return strings.NewReplacer(" ", "", "'", "", "’", "").Replace(n)
+	})
+}
+
+var thousands = regexp.MustCompile(`\b\d{1,3}(?:[ '’]\d{3})+\b`)
+
+// shortened recognises `23k`, `23.5 K` and `1.2 million`: what was meant is a guess.
+func shortened(text string) bool {
+	last := text[len(text)-1]
+	return (last < '0' || last > '9') && multiplier.MatchString(text)
+}
+
+var multiplier = regexp.MustCompile(`(?i)\d ?(k|m|mio|mil|thousand|million)\.?$`)
+
+// telephone recognises numbers to call: `Call 800-555-0100`.
+func telephone(text string) bool {
+	return strings.ContainsAny(text, "-) ") && phone.MatchString(text)
+}
+
+var phone = regexp.MustCompile(`\d{3}[-) ]+\d{4}\b|(?i)\bcall\b`)
+
 // grouped tells whether separators stand where thousands end. `12,5` is some other notation.
 func grouped(whole, separator string) bool {
 	groups := strings.Split(whole, separator)
@@ -260,9 +290,9 @@ func negative(before string) bool {
 }
 
 func (c Cleaner) cleanMoney(text string) (string, string) {
-	n := c.number(text)
+	n := c.number(joinThousands(text))
 	switch {
-	case n == "":
+	case n == "" || shortened(text) || telephone(text):
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case n[0] == '-':
 		return "", fmt.Sprintf("negative amount %q", clip(text, 40))
@@ -305,9 +335,16 @@ func toCents(n string) string {
 }
 
 func (c Cleaner) cleanInt(f Field, text string) (string, string) {
-	digits, fraction, _ := strings.Cut(c.number(text), ".")
+	if strings.Contains(text, "://") {
+		return "", fmt.Sprintf("an address is no %s", f)
+	}
+	number := text
+	if f == Mileage {
+		number = joinThousands(text)
+	}
+	digits, fraction, _ := strings.Cut(c.number(number), ".")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || f == Mileage && shortened(text) {
 		return "", fmt.Sprintf("%q is no %s", clip(text, 40), f)
 	}
 	note := ""
@@ -362,8 +399,8 @@ func litresText(hundredths int64) string {
 
 // Layouts of dates, month first.
 var (
-	monthFirst = []string{"2006-01-02", "1/2/2006", "20060102", "1/2/06", "2006/1/2", "Jan 2, 2006", "2-Jan-2006", "January 2, 2006"}
-	dayFirst   = []string{"2006-01-02", "2/1/2006", "20060102", "2/1/06", "2006/1/2", "2.1.2006", "2-Jan-2006", "2 January 2006"}
+	monthFirst = []string{"2006-1-2", "1/2/2006", "20060102", "1/2/06", "2006/1/2", "1-2-2006", "Jan 2, 2006", "2-Jan-2006", "January 2, 2006"}
+	dayFirst   = []string{"2006-1-2", "2/1/2006", "20060102", "2/1/06", "2006/1/2", "2.1.2006", "2.1.06", "2-1-2006", "2 Jan 2006", "2-Jan-2006", "2 January 2006"}
 	hours      = []string{"", " 3:04:05 PM", " 15:04:05", " 15:04", " 3:04 PM"}
 )
 
@@ -389,7 +426,7 @@ func (c Cleaner) cleanTime(text string) (string, string) {
 
 // instant reads a date with or without a time of day. An impossible date is none: never today instead.
 func (c Cleaner) instant(text string) (time.Time, bool) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04"} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05Z0700"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return plausible(t)
 		}
@@ -466,12 +503,7 @@ func splitList(f Field, text string) []string {
 	case strings.Contains(text, "|"):
 		return strings.Split(text, "|")
 	case f == Photos:
-		text = strings.NewReplacer("https://", "\x00https://", "http://", "\x00http://").Replace(text)
-		list := strings.Split(text, "\x00")
-		for i := range list {
-			list[i] = strings.TrimRight(strings.TrimSpace(list[i]), ",; ")
-		}
-		return list
+		return splitAddresses(text)
 	case strings.Contains(text, "~") || strings.Contains(text, "@"):
 		list := strings.Split(text, "~")
 		for i := range list {
@@ -483,6 +515,28 @@ func splitList(f Field, text string) []string {
 		return list
 	}
 	return strings.Split(text, ",")
+}
+
+// splitAddresses begins an address at each http but those inside another address (`…/fetch/https://…`,
+// `?src=https://…`).
+func splitAddresses(text string) []string {
+	var list []string
+	from := 0
+	for at := 1; at < len(text); at++ {
+		if webScheme(text[at:]) && !strings.ContainsRune("/=", rune(text[at-1])) {
+			list = append(list, text[from:at])
+			from = at
+		}
+	}
+	list = append(list, text[from:])
+	for i := range list {
+		list[i] = strings.TrimRight(strings.TrimSpace(list[i]), ",; ")
+	}
+	return list
+}
+
+func webScheme(text string) bool {
+	return strings.HasPrefix(text, "http") && (strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://"))
 }
 
 // ListOf is the canonical text of a list, "" for an empty one.
@@ -520,6 +574,15 @@ func MapOf(m map[string]string) string {
 		b = appendString(b, m[k])
 	}
 	return string(append(b, '}'))
+}
+
+// CleanCustom makes a value of a custom property.
+func CleanCustom(raw string) (text, warning string) {
+	text = Tidy(raw)
+	if short := clip(text, Custom.limit()); short != text {
+		return strings.TrimSpace(short), fmt.Sprintf("custom property cut to %d characters", Custom.limit())
+	}
+	return text, ""
 }
 
 func cleanMap(text string) (string, string) {

@@ -25,8 +25,10 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{Price, "USD 1,234,567.5", "1234567.50", false}, {Price, "0", "", false}, {Price, "-1", "", false}, {Price, "-250", "", true}, {Price, "(250)", "", true},
 		{Price, "Call for price", "", false}, {Price, "please ask", "", true}, {Price, "52615.0", "52615.00", false}, {Price, "52615.337", "52615.34", true},
 		{Price, "23.995", "", true}, {Price, "12.345,00", "", true}, {Price, "12,5", "", true}, {Price, "99999999999999999999", "", true}, {Price, ".50", "0.50", false}, {Price, "28999.9999", "29000.00", true}, {Price, "10,499.00 USD", "10499.00", false}, {Price, "12.345.678,00", "", true},
+		{Price, "$23 995", "23995.00", false}, {Price, "12'345.50", "12345.50", false}, {Price, "23k", "", true}, {Price, "Call 800-555-0100", "", true}, {Price, "(800) 555 0100", "", true}, {Price, "Call us: 555", "", true}, {PhotoCount, "https://a.example/7.jpg", "", true}, {Price, "$1.2 million", "", true}, {Price, "12 34", "12.00", false},
 		{Mileage, "65000", "65000", false}, {Mileage, "55,738 mi", "55738", false}, {Mileage, "172250 km", "172250", false}, {Mileage, "0", "0", false},
 		{Mileage, "1000000", "", true}, {Mileage, "TMU", "", true}, {Mileage, "12345.0", "12345", false}, {Mileage, "12345.6", "12345", true}, {Mileage, "unknown", "", false},
+		{Mileage, "45 000 km.", "45000", false}, {Mileage, "45K", "", true}, {Mileage, "1 234 567", "", true},
 		{Year, "2021", "2021", false}, {Year, "21", "2021", true}, {Year, "98", "1998", true}, {Year, "0", "", false}, {Year, "2028", "", true}, {Year, "2027", "2027", false}, {Year, "1850", "", true},
 		{Doors, "4dr", "4", false}, {Cylinders, "V6", "6", false}, {Cylinders, "Electric", "", true}, {CityMPG, "0", "", false}, {HighwayMPG, "32", "32", false},
 		{EngineDisplacement, "2.40", "2.4", false}, {EngineDisplacement, "2.5 L", "2.5", false}, {EngineDisplacement, "1998 cc", "2", false}, {EngineDisplacement, "0", "", false}, {EngineDisplacement, "350", "", true},
@@ -40,12 +42,14 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{TransmissionType, "8-Speed Automatic with Tiptronic", "automatic", false}, {TransmissionType, "CVT with Xtronic", "cvt", false}, {TransmissionType, "7-Speed DSG", "dual_clutch", false}, {TransmissionType, "8 Speed Paddle Shift with Automatic Modes", "automatic", false}, {TransmissionType, "6-Speed Manual", "manual", false}, {TransmissionType, "dual_clutch", "dual_clutch", false},
 		{Make, "Chevy", "Chevrolet", false}, {Make, "VW", "Volkswagen", false}, {Make, "ram", "RAM", false}, {Make, "Infiniti", "INFINITI", false}, {Make, "MERCEDES BENZ", "Mercedes-Benz", false}, {Make, "Heartland", "Heartland", false},
 		{DateInStock, "05/19/2021", "2021-05-19", false}, {DateInStock, "2021-05-19T10:11:12Z", "2021-05-19", false}, {DateInStock, "20210519", "2021-05-19", false}, {DateInStock, "1621382400", "2021-05-19", false}, {DateInStock, "1621382400000", "2021-05-19", false},
+		{DateInStock, "2021-5-9", "2021-05-09", false}, {DateInStock, "05-19-2021", "2021-05-19", false}, {PhotosUpdatedAt, "2021-05-19T10:11:12.000+0200", "2021-05-19T08:11:12Z", false}, {DateInStock, "01/01/0001 12:00:00 AM", "", true},
 		{DateInStock, "19/05/2021", "", true}, {DateInStock, "02/30/2021", "", true}, {DateInStock, "soon", "", true}, {DateInStock, "01/01/2030", "2030-01-01", true},
 		{PhotosUpdatedAt, "4/27/2017 7:19:50 AM", "2017-04-27T07:19:50Z", false}, {PhotosUpdatedAt, "2017-04-27T07:19:50+02:00", "2017-04-27T05:19:50Z", false},
 		{Model, "  F-150 \u00a0 XL\t", "F-150 XL", false}, {Model, "N/A", "", false}, {ExteriorColor, "Blueprint\u200b Metallic", "Blueprint Metallic", false}, {ExteriorColor, "-1", "", false},
 		{Features, "Bluetooth|Moonroof| |Bluetooth", `["Bluetooth","Moonroof"]`, false}, {OptionList, `Comfort@Keyless entry, power~Exterior@18" wheels`, `["Keyless entry, power","18\" wheels"]`, false}, {Features, "ABS, Alarm", `["ABS","Alarm"]`, false}, {Features, "", "", false},
 		{Photos, "http://a.example/1.jpg|http://a.example/2.jpg|http://a.example/1.jpg", `["http://a.example/1.jpg","http://a.example/2.jpg"]`, false},
 		{Photos, "https://a.example/1.jpg,https://a.example/2.jpg?a=1,2", `["https://a.example/1.jpg","https://a.example/2.jpg?a=1,2"]`, false}, {Photos, "{https://a.example/1.jpg,https://a.example/2.jpg}", `["https://a.example/1.jpg","https://a.example/2.jpg"]`, false}, {Photos, "12", "", true},
+		{Photos, "https://a.example/fetch/https://b.example/1.jpg, https://a.example/?src=http://b.example/2.jpg;https://a.example/3.jpg", `["https://a.example/fetch/https://b.example/1.jpg","https://a.example/?src=http://b.example/2.jpg","https://a.example/3.jpg"]`, false}, {Photos, "http://a.example/1.jpghttp://a.example/2.jpg", `["http://a.example/1.jpg","http://a.example/2.jpg"]`, false},
 		{VDPURL, "https://dealer.example/car", "https://dealer.example/car", false}, {VDPURL, "javascript:alert(1)", "", true}, {VDPURL, "www.dealer.example", "", true},
 		{Photos, "ftp://a.example/1.jpg", "", true}, {Photos, "http://a.example/1,2.jpg http://a.example/2.jpg", `["http://a.example/1,2.jpg","http://a.example/2.jpg"]`, false}, {DateInStock, "4/27/17", "2017-04-27", false},
 		{Description, "One  owner.\r\n\r\nCall us. ", "One owner.\n\nCall us.", false},
@@ -61,9 +65,16 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 
 func TestNotationIsASettingOfTheSource(t *testing.T) {
 	c := Cleaner{Now: testNow, DayFirst: true, CommaDecimal: true}
-	for f, want := range map[Field][2]string{Price: {"12.345,50", "12345.50"}, DateInStock: {"28/08/2021", "2021-08-28"}, Mileage: {"123.456 km", "123456"}} {
-		if got, warning := c.Clean(f, want[0]); got != want[1] || warning != "" {
-			t.Errorf("%s %q became %q, %q; want %q", f, want[0], got, warning, want[1])
+	for _, row := range []struct {
+		field     Field
+		raw, want string
+	}{
+		{Price, "12.345,50", "12345.50"}, {Price, "12.345,00 €", "12345.00"}, {Price, "12 345,50", "12345.50"}, {Price, "23.995", "23995.00"}, {Price, "12345,5", "12345.50"},
+		{EngineDisplacement, "2,5 L", "2.5"}, {Mileage, "123.456 km", "123456"},
+		{DateInStock, "28/08/2021", "2021-08-28"}, {DateInStock, "3/4/2021", "2021-04-03"}, {DateInStock, "28.8.2021", "2021-08-28"}, {DateInStock, "28-08-2021", "2021-08-28"}, {DateInStock, "2021-08-28", "2021-08-28"},
+	} {
+		if got, warning := c.Clean(row.field, row.raw); got != row.want || warning != "" {
+			t.Errorf("%s %q became %q, %q; want %q", row.field, row.raw, got, warning, row.want)
 		}
 	}
 }
@@ -280,5 +291,16 @@ func BenchmarkSet(b *testing.B) {
 		for _, cell := range cells {
 			_ = c.Set(&ch, cell.f, cell.raw)
 		}
+	}
+}
+
+func TestChangeIsWrittenAsInAVehicle(t *testing.T) {
+	ch := Change{VIN: "1FTFW1E84NFA10001"}
+	for f, raw := range map[Field]string{Year: "2022", Price: "$1", Model: `F "150"`, ExteriorColor: "", Photos: ""} {
+		_ = Cleaner{Now: testNow}.Set(&ch, f, raw)
+	}
+	want := `{"vin":"1FTFW1E84NFA10001","year":2022,"model":"F \"150\"","exterior_color":null,"price":"1.00","photos":[]}`
+	if got := string(ch.AppendJSON(nil)); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -120,6 +120,19 @@ func appendValue(b []byte, f Field, value string) []byte {
 	return appendString(b, value)
 }
 
+// AppendJSON appends a change as an object: vin and every field it speaks of, null where it erases, written as in
+// a vehicle. Sensitive fields are among them.
+func (c *Change) AppendJSON(b []byte) []byte {
+	b = appendString(append(b, `{"vin":`...), c.VIN)
+	for f := range NumFields {
+		if c.Present.Has(f) {
+			b = append(b, keys[f]...)
+			b = appendValue(b, f, c.Values[f])
+		}
+	}
+	return append(b, '}')
+}
+
 func appendNullable(b []byte, text string) []byte {
 	if text == "" {
 		return append(b, `null`...)

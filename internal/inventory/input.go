@@ -124,6 +124,9 @@ func eachMember(raw []byte, f func(name string, value []byte)) error {
 // computed members stand in answers and can't be sent.
 const computed = "|vin_status|days_on_lot|source_integration_id|created_at|updated_at|sold_at|overrides|"
 
+// Computed tells whether a member of vehicles is worked out and can't be given.
+func Computed(name string) bool { return strings.Contains(computed, "|"+name+"|") }
+
 func (r *inputReader) member(name string, value []byte) {
 	pointer := r.pointer + "/" + escapePointer(name)
 	if name == "vin" {
@@ -138,7 +141,7 @@ func (r *inputReader) member(name string, value []byte) {
 		} else {
 			r.change.Put(f, canonical)
 		}
-	case strings.Contains(computed, "|"+name+"|"):
+	case Computed(name):
 		r.fault(pointer, "is computed and can't be set")
 	default:
 		r.fault(pointer, "is not a member of a vehicle")

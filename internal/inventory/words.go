@@ -32,11 +32,11 @@ func is(text, words string) bool {
 func conditionOf(text string) (condition string, certified, loaner bool) {
 	text = strings.ReplaceAll(text, "-", " ")
 	switch {
-	case is(text, "n|new|1|true|brand new|new vehicle"):
+	case is(text, "n|new|1|true|brand new|new vehicle|new car"):
 		return ConditionNew, false, false
 	case is(text, "cpo|c|certified") || strings.HasPrefix(text, "certified"):
 		return ConditionUsed, true, false
-	case is(text, "u|used|p|0|false|pre owned|preowned|used vehicle|trade"):
+	case is(text, "u|used|p|0|false|pre owned|preowned|used vehicle|used car|trade"):
 		return ConditionUsed, false, false
 	case is(text, "demo|demonstrator|loaner|courtesy|service loaner"):
 		return ConditionUsed, false, true
@@ -190,6 +190,12 @@ func isWordByte(c byte) bool {
 
 func gearPrefix(before string) bool {
 	return strings.HasSuffix(before, "(a") || strings.HasSuffix(before, "(am") || strings.HasSuffix(before, "(m") || strings.HasSuffix(before, "(s") || strings.HasSuffix(before, "(av")
+}
+
+// KnownMake finds the make that a text names, in its fixed spelling.
+func KnownMake(text string) (string, bool) {
+	known, ok := makes[strings.ToLower(Tidy(text))]
+	return known, ok
 }
 
 // makes by their folded spellings.

@@ -4,6 +4,8 @@ package dealer
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -249,6 +251,15 @@ func (d *Dealers) Resolve(ctx context.Context, t *sqldb.Tenant, code, name strin
 		}
 	}
 	return "", errs.NotFound("dealer_unknown", "No dealership goes by this code or name.")
+}
+
+// Fingerprint is equal as long as every text a feed may use leads to the same dealership of the group.
+func (d *Dealers) Fingerprint(ctx context.Context, t *sqldb.Tenant) (string, error) {
+	sum := sha256.New()
+	if err := eachSpelling(ctx, t, func(folded, dealershipID string) { fmt.Fprintf(sum, "%s\x1f%s\x1e", folded, dealershipID) }); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // Only returns the group's dealership if it has exactly one; not found otherwise.

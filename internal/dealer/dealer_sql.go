@@ -191,3 +191,18 @@ func replaceSpellings(ctx context.Context, t *sqldb.Tenant, d Dealer) error {
 	}
 	return nil
 }
+
+// eachSpelling calls f for every text that leads to a dealership, in order.
+func eachSpelling(ctx context.Context, t *sqldb.Tenant, f func(folded, dealershipID string)) error {
+	rows, err := t.Query(ctx, `SELECT folded, dealership_id FROM dealership_spelling WHERE dealer_group_id = $1 ORDER BY folded`)
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+		var folded, id string
+		err := r.Scan(&folded, &id)
+		f(folded, id)
+		return struct{}{}, err
+	})
+	if err != nil {
+		return fmt.Errorf("read spellings: %w", err)
+	}
+	return nil
+}

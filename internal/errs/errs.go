@@ -111,3 +111,11 @@ func At(pointer, detail string) Fault { return Fault{Pointer: pointer, Detail: d
 
 // In names a fault in a query, path or header parameter.
 func In(parameter, detail string) Fault { return Fault{Parameter: parameter, Detail: detail} }
+
+// DetailOf is the sentence for the sender of the first *Error in the chain, "" without one.
+func DetailOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Detail
+	}
+	return ""
+}

@@ -1,7 +1,9 @@
 package feed
 
 import (
+	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"carfluence/internal/dealer"
@@ -15,10 +17,26 @@ type Feeds struct {
 	Stock   *inventory.Stock
 	Dealers *dealer.Dealers
 	Secret  []byte // the server's; see docs/architecture.md, "One secret"
+	Spool   string // folder for temporary files
 	Limits  Limits
 	Now     func() time.Time
 	Log     *slog.Logger
+
+	// Enqueue makes Work be called for an integration once the caller's transaction has ended.
+	Enqueue func(ctx context.Context, tx *sqldb.Tenant, integrationID string) error
+
+	working sync.Map // integration id → true
 }
 
-// Limits on what integrations may do.
-type Limits struct{}
+// Limits on what integrations may do; see DefaultLimits.
+type Limits struct {
+	FileBytes int64 // of one file as received
+	Unpack    Caps  // on what it may be unpacked to
+	Guard     Guard
+	Problems  int64         // row errors, and warnings, kept of one file each
+	KeptFiles int64         // of an integration, for reprocessing
+	LogAge    time.Duration // after which logs are forgotten
+}
+
+// DefaultLimits are the limits unless set otherwise.
+var DefaultLimits = Limits{FileBytes: 1 << 30, Guard: DefaultGuard, Problems: 10_000, KeptFiles: 10, LogAge: 400 * 24 * time.Hour}

@@ -4,14 +4,6 @@ import (
 	"time"
 )
 
-// The types of integrations: whose files they bring.
-const (
-	TypeVAuto   = "vauto"
-	TypeHomeNet = "homenet"
-	TypeElead   = "elead"
-	TypeCustom  = "custom"
-)
-
 // The statuses of integrations.
 const (
 	StatusPending = "pending" // no file has come yet

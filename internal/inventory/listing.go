@@ -15,10 +15,15 @@ type Listing struct {
 	MissedSince time.Time // when the first of them was processed
 }
 
-// Known returns by VIN the hashes of the rows from which an integration's records were read, as far as it lists them
+// Known returns by VIN the hashes of the rows from which a source's records were read, as far as it lists them
 // without a break: a row with the same hash has nothing new to say.
-func (s *Stock) Known(ctx context.Context, t *sqldb.Tenant, integrationID string, vins []string) (map[string]int64, error) {
-	return selectHashes(ctx, t, integrationID, vins)
+func (s *Stock) Known(ctx context.Context, t *sqldb.Tenant, from Source, vins []string) (map[string]int64, error) {
+	return selectHashes(ctx, t, from.id(), vins)
+}
+
+// Exist tells how many of the VINs the inventory holds.
+func (s *Stock) Exist(ctx context.Context, t *sqldb.Tenant, vins []string) (int64, error) {
+	return countExisting(ctx, t, vins)
 }
 
 // EachListing calls f for every vehicle the integration lists, those given up as sold left out.

@@ -119,3 +119,8 @@ func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Lis
 	}
 	return rows.Err()
 }
+
+func countExisting(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings) (n int64, err error) {
+	err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins).Scan(&n)
+	return n, err
+}

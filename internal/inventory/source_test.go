@@ -175,7 +175,7 @@ func TestRowsAreKnownAgain(t *testing.T) {
 	first := row(truck, 2, map[Field]string{Price: "100"})
 	first.Hash = 7
 	known := func() map[string]int64 {
-		hashes, err := h.stock.Known(t.Context(), h.tenant(), integration, []string{truck, sedan})
+		hashes, err := h.stock.Known(t.Context(), h.tenant(), a, []string{truck, sedan})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,371 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/inventory"
+	"carfluence/internal/sqldb"
+)
+
+// loading is one file on its way into the inventory. A first reading finds out which of its rows say anything new, without
+// holding anybody up (look); then those alone are written in one transaction (apply).
+type loading struct {
+	stock   *inventory.Stock
+	stores  *stores
+	from    inventory.Source
+	file    string                        // its name; the extension may settle the delimiter
+	open    func() (io.ReadCloser, error) // called twice
+	options Options
+	settled string // what else the meaning of a row depends on
+	now     time.Time
+
+	advance func(bytes, rows int64) // of the file that are done with; may be nil
+	problem func(Problem)           // every refused row and every warning, in order of lines; may be nil
+
+	survey survey
+	counts Counts
+	same   int64 // of updated, rows that changed nothing
+	format Format
+}
+
+const batchRows = 1000
+
+// survey is what the first reading tells.
+type survey struct {
+	mapping *Mapping
+	header  []string
+	hasher  rowHasher
+	rows    int64
+	seen    map[uint64]struct{} // hashes of VINs: exact ones are kept only where one comes twice
+	last    map[string]int      // line of the last row of each VIN that stands in the file more than once
+	news    rowSet              // rows with something to say
+}
+
+// lists tells whether the file holds a VIN.
+func (s *survey) lists(vin string) bool {
+	_, ok := s.seen[hashVIN(vin)]
+	return ok
+}
+
+// supersedes tells that of several rows of one VIN only the last is applied. Where a row may be left out altogether each is
+// applied, so that each is counted as what became of it.
+func (l *loading) supersedes() bool { return !l.from.Lead && !l.from.UpdateOnly }
+
+// look reads the file for the first time. A file that is unusable is an error.
+func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
+	f, err := l.open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	rd, m, err := open(f, l.file, l.options)
+	if err != nil {
+		return err
+	}
+	l.survey = survey{mapping: m, header: rd.Header, hasher: newRowHasher(rd.Header, l.settled), seen: map[uint64]struct{}{}, last: map[string]int{}}
+	c := comparing{l: l, ctx: ctx, t: t}
+	var first *Problem
+	for {
+		row, err := rd.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		vin, fault := m.VIN(row)
+		if fault != nil {
+			if first == nil {
+				first = fault
+			}
+			l.survey.news.add(l.survey.rows)
+		} else {
+			h := hashVIN(vin)
+			if _, again := l.survey.seen[h]; again {
+				l.survey.last[vin] = row.Line
+			}
+			l.survey.seen[h] = struct{}{}
+			if err := c.add(vin, l.survey.hasher.of(row)); err != nil {
+				return err
+			}
+		}
+		l.survey.rows++
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	l.format = rd.Format()
+	return l.survey.usable(first)
+}
+
+// usable refuses a file from which nothing could be learned.
+func (s *survey) usable(first *Problem) error {
+	switch {
+	case s.rows == 0:
+		return errs.Invalid("file_without_rows", "The file has a header but no rows.")
+	case len(s.seen) == 0:
+		return errs.Invalid("file_without_vins", fmt.Sprintf("None of the file's %d rows has a VIN that can be used; line %d: %s.", s.rows, first.Line, first.Reason))
+	}
+	return nil
+}
+
+// open reads a file's format and header.
+func open(r io.Reader, name string, o Options) (*Reader, *Mapping, error) {
+	rd, err := NewReader(r, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := NewMapping(rd.Header, rd.Sample(), o)
+	return rd, m, err
+}
+
+// comparing finds out batch by batch which rows the source's records were read from already.
+type comparing struct {
+	l      *loading
+	ctx    context.Context
+	t      *sqldb.Tenant
+	vins   []string
+	hashes []int64
+	rows   []int64
+}
+
+func (c *comparing) add(vin string, hash int64) error {
+	c.vins, c.hashes, c.rows = append(c.vins, vin), append(c.hashes, hash), append(c.rows, c.l.survey.rows)
+	if len(c.vins) < batchRows {
+		return nil
+	}
+	return c.flush()
+}
+
+func (c *comparing) flush() error {
+	known, err := c.l.stock.Known(c.ctx, c.t, c.l.from, c.vins)
+	if err != nil {
+		return err
+	}
+	for i, vin := range c.vins {
+		if hash, ok := known[vin]; !ok || hash == 0 || hash != c.hashes[i] {
+			c.l.survey.news.add(c.rows[i])
+		}
+	}
+	c.vins, c.hashes, c.rows = c.vins[:0], c.hashes[:0], c.rows[:0]
+	return nil
+}
+
+// hashVIN is FNV-1a. Two VINs with one hash do no harm: the second is looked up by its text.
+func hashVIN(vin string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(vin) {
+		h = (h ^ uint64(vin[i])) * 1099511628211
+	}
+	return h
+}
+
+// apply reads, maps and writes the rows with something to say, joining the caller's transaction. Mapping runs ahead of
+// writing.
+func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant) error {
+	if l.survey.news.n == 0 {
+		l.same = l.survey.rows
+		l.counts.Updated, l.counts.Total = l.same, l.same
+		return nil
+	}
+	f, err := l.open()
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read from
+	ctx, cancel := context.WithCancel(ctx)
+	batches := make(chan batch, 2)
+	done := make(chan struct{})
+	defer func() { // the file is closed only when nobody reads it any more
+		cancel()
+		for range batches {
+		}
+		<-done
+	}()
+	go func() {
+		defer close(done)
+		defer close(batches)
+		l.read(ctx, f, batches)
+	}()
+	for b := range batches {
+		if b.err != nil {
+			return b.err
+		}
+		if err := l.write(ctx, tx, &b); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// batch is a stretch of the file, mapped.
+type batch struct {
+	changes []inventory.Change
+	entries []Problem // in order of lines
+	bytes   int64     // of the file read so far
+	rows    int64
+
+	superseded, same int64 // rows whose VIN stands again further down, and that say nothing new
+	err              error
+}
+
+// read maps the file into batches. The last one carries the error, if any.
+func (l *loading) read(ctx context.Context, f io.Reader, out chan<- batch) {
+	counter := &countingReader{r: f}
+	send := func(b batch) bool {
+		b.bytes = counter.n
+		select {
+		case out <- b:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	rd, _, err := open(counter, l.file, l.options)
+	if err != nil {
+		send(batch{err: err})
+		return
+	}
+	clean := inventory.Cleaner{Now: l.now}
+	for row := int64(0); ; {
+		b, end := l.mapRows(rd, clean, &row)
+		if !send(b) || end || b.err != nil {
+			return
+		}
+	}
+}
+
+// skimmed is how many rows without news make a batch: so many that progress is seen.
+const skimmed = 20 * batchRows
+
+func (l *loading) mapRows(rd *Reader, clean inventory.Cleaner, at *int64) (b batch, end bool) {
+	for len(b.changes) < batchRows && len(b.entries) < batchRows && b.rows < skimmed {
+		row, err := rd.Next()
+		if errors.Is(err, io.EOF) {
+			return b, true
+		}
+		if err != nil {
+			return batch{err: err}, false
+		}
+		news := l.survey.news.has(*at)
+		*at++
+		b.rows++
+		if !news {
+			b.same++
+			continue
+		}
+		l.mapRow(&b, clean, row)
+	}
+	return b, false
+}
+
+func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row Row) {
+	change, notes, fault := l.survey.mapping.Map(clean, row)
+	b.entries = append(b.entries, notes...)
+	if fault != nil {
+		fault.Refused = !fault.Skipped
+		b.entries = append(b.entries, *fault)
+		return
+	}
+	if last, again := l.survey.last[change.VIN]; again && row.Line < last && !l.from.Lead {
+		b.entries = append(b.entries, Problem{Line: row.Line, Column: "VIN", Value: change.VIN, Reason: fmt.Sprintf("the VIN stands again in line %d; the last row counts", last)})
+		if l.supersedes() {
+			b.superseded++
+			return
+		}
+	}
+	if len(notes) == 0 { // else it is read again next time, so that it is noted again
+		change.Hash = l.survey.hasher.of(row)
+	}
+	b.changes = append(b.changes, change)
+}
+
+// write stores one batch.
+func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, b *batch) error {
+	for _, p := range b.entries {
+		l.note(p)
+	}
+	kept := b.changes[:0]
+	for i := range b.changes {
+		c := &b.changes[i]
+		p, err := l.stores.of(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if p.refused {
+			l.note(Problem{Line: c.Line, Reason: p.reason, Refused: true})
+			continue
+		}
+		if p.reason != "" {
+			l.note(Problem{Line: c.Line, Column: "dealership", Value: shorten(p.named), Reason: p.reason})
+			c.Hash = 0
+		}
+		c.Put(inventory.DealershipID, p.id)
+		kept = append(kept, *c)
+	}
+	outcomes, err := l.stock.Apply(ctx, tx, kept, l.from)
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		l.count(o)
+	}
+	l.counts.Updated += b.superseded + b.same
+	l.same += b.same
+	l.counts.Total = l.counts.Created + l.counts.Updated + l.counts.Errors
+	if l.advance != nil {
+		l.advance(b.bytes, b.rows)
+	}
+	return nil
+}
+
+func (l *loading) count(o inventory.Outcome) {
+	switch o {
+	case inventory.Added:
+		l.counts.Created++
+	case inventory.LeftOut:
+		l.counts.Skipped++
+	case inventory.Unchanged:
+		l.same++
+		l.counts.Updated++
+	default:
+		l.counts.Updated++
+	}
+}
+
+func (l *loading) note(p Problem) {
+	switch {
+	case p.Skipped:
+		l.counts.Skipped++
+		return
+	case p.Refused:
+		l.counts.Errors++
+	default:
+		l.counts.Warnings++
+	}
+	if l.problem != nil {
+		l.problem(p)
+	}
+}
+
+// sourceFile is a file as history names it.
+func sourceFile(name string) string { return filepath.Base(name) }
+
+// countingReader counts what is read through it.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+// Read implements io.Reader.
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}

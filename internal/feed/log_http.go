@@ -1,0 +1,292 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"carfluence/internal/auth"
+	"carfluence/internal/rest"
+)
+
+type logBody struct {
+	ID             string     `json:"id" doc:"UUID of the log."`
+	IntegrationID  string     `json:"integration_id"`
+	Filename       string     `json:"filename" example:"stock-2026-11-23.csv"`
+	Status         string     `json:"status" enum:"queued,running,completed,failed,held,superseded,discarded"`
+	ReceivedAt     time.Time  `json:"received_at"`
+	ProcessedAt    *time.Time `json:"processed_at" nullable:"true" doc:"Null until the file is done with."`
+	RecordsTotal   int64      `json:"records_total" doc:"created + updated + errors; the file's rows while running."`
+	RecordsCreated int64      `json:"records_created"`
+	RecordsUpdated int64      `json:"records_updated" doc:"Unchanged ones among them."`
+	RecordsErrors  int64      `json:"records_errors" doc:"Rows that were left out."`
+	DurationMS     int64      `json:"duration_ms"`
+
+	RecordsDone     int64   `json:"records_done" doc:"Rows done with while running, else records_total."`
+	RecordsSkipped  int64   `json:"records_skipped" doc:"Rows about no vehicle of ours: leads without a VIN, and unknown vehicles of an integration that creates none. Not in records_total."`
+	RecordsWarnings int64   `json:"records_warnings" doc:"Oddities in rows that were taken."`
+	VehiclesMissing int64   `json:"vehicles_missing" doc:"Listed before, not in this file."`
+	VehiclesSold    int64   `json:"vehicles_sold" doc:"Of the missing ones, given up with this file."`
+	Bytes           int64   `json:"bytes" doc:"Of the file as received."`
+	Code            *string `json:"code" nullable:"true" doc:"Of a failed file: why, as in the list of problems."`
+	Detail          *string `json:"detail" nullable:"true" doc:"Of a failed or held file: why, and what to do."`
+}
+
+func logBodyOf(r Run) logBody {
+	c := r.Counts
+	b := logBody{
+		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: seconds(r.ReceivedAt), ProcessedAt: instant(r.ProcessedAt),
+		RecordsTotal: c.Total, RecordsCreated: c.Created, RecordsUpdated: c.Updated, RecordsErrors: c.Errors, RecordsSkipped: c.Skipped, RecordsWarnings: c.Warnings,
+		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
+		RecordsDone: c.Total,
+	}
+	if r.Status == RunRunning {
+		b.RecordsDone = r.RowsDone
+	}
+	return b
+}
+
+// seconds is a time as the wire shows it: UTC, whole seconds.
+func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = seconds(t)
+	return &t
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// logDetail is a log with all that is known of its file.
+type logDetail struct {
+	logBody
+	SHA256    string      `json:"sha256" doc:"Of the file as received, hexadecimal."`
+	FileTime  *time.Time  `json:"file_time" nullable:"true" doc:"When the file was made, by its name or as its sender set it. A file older than one that was processed is refused."`
+	Repeated  bool        `json:"repeated" doc:"The same bytes as the file before: its rows were not processed again."`
+	Charset   *string     `json:"charset" nullable:"true"`
+	Delimiter *string     `json:"delimiter" nullable:"true"`
+	Layout    *string     `json:"layout" nullable:"true" doc:"Name of the known layout of a file without a header."`
+	Unpacked  *string     `json:"unpacked" nullable:"true" doc:"Name of the file inside an archive."`
+	Columns   []string    `json:"columns"`
+	Unmapped  []string    `json:"columns_unmapped" doc:"Columns that feed nothing."`
+	Notes     []string    `json:"notes" doc:"What was odd about the file as a whole; changed columns among it."`
+	Warnings  []KindCount `json:"warnings" doc:"Kinds of warnings, commonest first."`
+	Would     *Would      `json:"would" nullable:"true" doc:"Of a held file: what it would do."`
+	Unlisted  int64       `json:"problems_unlisted" doc:"Errors and warnings beyond those that are kept."`
+}
+
+func logDetailOf(r Run) logDetail {
+	rep := r.Report
+	return logDetail{
+		logBody: logBodyOf(r), SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
+		Layout: orNull(rep.Layout), Unpacked: orNull(rep.Unpacked), Columns: list(rep.Columns), Unmapped: list(rep.Unmapped), Notes: list(rep.Notes),
+		Warnings: list(rep.Kinds), Would: rep.Would, Unlisted: rep.Unlisted,
+	}
+}
+
+// list is never null.
+func list[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
+}
+
+type rowProblemBody struct {
+	Line   int     `json:"line" doc:"Physical line of the file on which the row begins."`
+	Result string  `json:"result" enum:"refused,warning"`
+	Column *string `json:"column" nullable:"true" doc:"As in the header; null for the row as a whole."`
+	Value  *string `json:"value" nullable:"true" doc:"As found, shortened."`
+	Reason string  `json:"reason"`
+}
+
+func (p Problem) result() string {
+	if p.Refused {
+		return "refused"
+	}
+	return "warning"
+}
+
+type logsInput struct {
+	rest.PageInput
+	ID string `path:"id" doc:"Id of the integration."`
+}
+
+type logIDInput struct {
+	ID    string `path:"id" doc:"Id of the integration."`
+	LogID string `path:"logId" doc:"Id of the log."`
+}
+
+type logInput struct {
+	rest.PageInput
+	logIDInput
+}
+
+type logsOutput struct {
+	Body struct {
+		Logs       []logBody       `json:"logs"`
+		Pagination rest.Pagination `json:"pagination"`
+	}
+}
+
+type logOutput struct {
+	Body struct {
+		Log logBody `json:"log"`
+	}
+}
+
+type logDetailOutput struct {
+	Body struct {
+		Log        logDetail        `json:"log"`
+		Errors     []rowProblemBody `json:"errors" doc:"Row errors and warnings in order of lines."`
+		Pagination rest.Pagination  `json:"pagination" doc:"Of errors."`
+	}
+}
+
+type csvOutput struct {
+	ContentType string `header:"Content-Type"`
+	Disposition string `header:"Content-Disposition"`
+	Body        []byte
+}
+
+const (
+	readScope  = "integrations:read"
+	writeScope = "integrations:write"
+	tagLogs    = "Integrations"
+)
+
+func (f *Feeds) registerLogs(api *rest.API) {
+	read, write := rest.Scope(readScope), rest.Scope(writeScope)
+	auth.Handle(api, rest.Operation{
+		ID: "list-integration-logs", Method: http.MethodGet, Path: "/integrations/{id}/logs", Summary: "List an integration's files", Tag: tagLogs, Security: read, Codes: []string{"invalid"},
+		Description: "What became of each file, newest first.",
+	}, func(ctx context.Context, p auth.Principal, in *logsInput) (*logsOutput, error) {
+		runs, total, err := f.Logs(ctx, f.DB.Tenant(p.Group), in.ID, in.Page())
+		out := &logsOutput{}
+		out.Body.Logs = make([]logBody, 0, len(runs))
+		for _, r := range runs {
+			out.Body.Logs = append(out.Body.Logs, logBodyOf(r))
+		}
+		out.Body.Pagination = in.Page().With(total)
+		return out, err
+	})
+	auth.Handle(api, rest.Operation{
+		ID: "get-integration-log", Method: http.MethodGet, Path: "/integrations/{id}/logs/{logId}", Summary: "Show a file's log", Tag: tagLogs, Security: read, Codes: []string{"invalid"},
+		Description: "With its row errors and warnings, a page at a time.",
+	}, f.showLog)
+	auth.Handle(api, rest.Operation{
+		ID: "get-integration-log-csv", Method: http.MethodGet, Path: "/integrations/{id}/logs/{logId}/errors.csv", Summary: "Download a file's row errors", Tag: tagLogs, Security: read,
+		Description: "All row errors and warnings that are kept, as CSV to send back to the vendor. Cells that a spreadsheet would take for a formula begin with an apostrophe.",
+	}, f.problemsCSV)
+	for _, d := range []struct {
+		id, path, summary, text string
+		act                     func(context.Context, auth.Principal, *logIDInput) (Run, error)
+	}{
+		{"confirm-integration-log", "confirm", "Confirm a held file", "The file is processed after all and sells what it would sell.", func(ctx context.Context, p auth.Principal, in *logIDInput) (Run, error) {
+			return f.Confirm(ctx, f.DB.Tenant(p.Group), p.Actor(), in.ID, in.LogID)
+		}},
+		{"discard-integration-log", "discard", "Discard a held file", "The file changes nothing.", func(ctx context.Context, p auth.Principal, in *logIDInput) (Run, error) {
+			return f.Discard(ctx, f.DB.Tenant(p.Group), p.Actor(), in.ID, in.LogID)
+		}},
+	} {
+		auth.Handle(api, rest.Operation{
+			ID: d.id, Method: http.MethodPost, Path: "/integrations/{id}/logs/{logId}/" + d.path, Summary: d.summary, Tag: tagLogs, Security: write, Codes: []string{"run_not_held"},
+			Description: d.text,
+		}, func(ctx context.Context, p auth.Principal, in *logIDInput) (*logOutput, error) {
+			r, err := d.act(ctx, p, in)
+			out := &logOutput{}
+			out.Body.Log = logBodyOf(r)
+			return out, err
+		})
+	}
+}
+
+func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*logDetailOutput, error) {
+	t := f.DB.Tenant(p.Group)
+	r, err := f.LogOf(ctx, t, in.ID, in.LogID)
+	if err != nil {
+		return nil, err
+	}
+	problems, total, err := f.Problems(ctx, t, r.ID, in.Page())
+	out := &logDetailOutput{}
+	out.Body.Log = logDetailOf(r)
+	out.Body.Errors = make([]rowProblemBody, 0, len(problems))
+	for _, p := range problems {
+		out.Body.Errors = append(out.Body.Errors, rowProblemBody{p.Line, p.result(), orNull(p.Column), orNull(p.Value), p.Reason})
+	}
+	out.Body.Pagination = in.Page().With(total)
+	return out, err
+}
+
+func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInput) (*csvOutput, error) {
+	t := f.DB.Tenant(p.Group)
+	r, err := f.LogOf(ctx, t, in.ID, in.LogID)
+	if err != nil {
+		return nil, err
+	}
+	problems, _, err := f.Problems(ctx, t, r.ID, rest.Page{Limit: 2 * f.Limits.Problems})
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write([]string{"line", "result", "column", "value", "reason"}) // to memory
+	for _, p := range problems {
+		_ = w.Write([]string{strconv.Itoa(p.Line), p.result(), harmless(p.Column), harmless(p.Value), harmless(p.Reason)})
+	}
+	w.Flush()
+	return &csvOutput{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="errors-` + r.ID + `.csv"`, Body: b.Bytes()}, nil
+}
+
+// harmless keeps a spreadsheet from running a cell (OWASP, "CSV injection").
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+type unmatchedBody struct {
+	IntegrationID   string    `json:"integration_id"`
+	IntegrationName string    `json:"integration_name"`
+	Code            *string   `json:"code" nullable:"true" doc:"As the file writes it."`
+	Name            *string   `json:"name" nullable:"true" doc:"As the file writes it."`
+	Vehicles        int64     `json:"vehicles" doc:"Rows of the latest file that named it."`
+	FirstSeenAt     time.Time `json:"first_seen_at"`
+	LastSeenAt      time.Time `json:"last_seen_at"`
+}
+
+type unmatchedOutput struct {
+	Body struct {
+		Unmatched  []unmatchedBody `json:"unmatched"`
+		Pagination rest.Pagination `json:"pagination"`
+	}
+}
+
+func (f *Feeds) registerUnmatched(api *rest.API) {
+	auth.Handle(api, rest.Operation{
+		ID: "list-unmatched-dealers", Method: http.MethodGet, Path: "/dealers/unmatched", Summary: "List names in feeds that lead to no dealership", Tag: "Dealers",
+		Security: rest.Scope("dealers:read"), Codes: []string{"invalid"},
+		Description: "As of each integration's latest file. Their vehicles are held by the integration's own dealership until an alias leads elsewhere (`POST /dealers/{id}/aliases`).",
+	}, func(ctx context.Context, p auth.Principal, in *rest.PageInput) (*unmatchedOutput, error) {
+		names, total, err := selectUnmatched(ctx, f.DB.Tenant(p.Group), in.Page())
+		out := &unmatchedOutput{}
+		out.Body.Unmatched = make([]unmatchedBody, 0, len(names))
+		for _, u := range names {
+			out.Body.Unmatched = append(out.Body.Unmatched, unmatchedBody{u.IntegrationID, u.IntegrationName, orNull(u.Code), orNull(u.Name), u.Vehicles, seconds(u.FirstSeenAt), seconds(u.LastSeenAt)})
+		}
+		out.Body.Pagination = in.Page().With(total)
+		return out, err
+	})
+}

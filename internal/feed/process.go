@@ -1,0 +1,416 @@
+package feed
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/inventory"
+	"carfluence/internal/sqldb"
+)
+
+// ErrBusy says that the integration's files are being processed already.
+var ErrBusy = errors.New("the integration's files are being processed already")
+
+// Work processes an integration's files that wait, oldest first, until none is left. A file that can't be used is logged
+// as failed and is no error; an error is ours, and Work is to be called again later.
+func (f *Feeds) Work(ctx context.Context, t *sqldb.Tenant, integrationID string) error {
+	if _, working := f.working.LoadOrStore(integrationID, true); working {
+		return ErrBusy
+	}
+	defer f.working.Delete(integrationID)
+	for {
+		in, r, ok, err := f.claim(ctx, t, integrationID)
+		if err != nil || !ok {
+			return err
+		}
+		err = f.process(ctx, t, in, r)
+		switch {
+		case errors.Is(err, errFenced): // whoever has it now sees it through
+		case err != nil && ctx.Err() != nil:
+			return f.release(context.WithoutCancel(ctx), t, r, ctx.Err())
+		case errs.KindOf(err) == errs.KindInvalid || errors.Is(err, errFileGone):
+			err = f.fail(ctx, t, r, err)
+		case err != nil:
+			f.Log.Error("file not processed", "run", r.ID, "file", r.Filename, "attempt", r.Attempt, "error", err)
+			return f.release(ctx, t, r, err)
+		}
+		if err != nil && !errors.Is(err, errFenced) {
+			return err
+		}
+	}
+}
+
+// Unfinished lists a group's integrations with files that wait, or that were cut short by the end of the process.
+func (f *Feeds) Unfinished(ctx context.Context, t *sqldb.Tenant) ([]string, error) {
+	return selectUnfinished(ctx, t)
+}
+
+// processing is one file in work.
+type processing struct {
+	f   *Feeds
+	t   *sqldb.Tenant
+	in  Integration
+	run Run
+
+	progress *progress
+	load     *loading
+	warnings tallies
+	problems []Problem
+	kept     [2]int64 // of problems: refused rows, warnings
+	absent   absence
+}
+
+func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r Run) error {
+	p := &processing{f: f, t: t, in: in, run: r, warnings: tallies{}, progress: f.progressOf(r.ID)}
+	defer p.progress.end()
+	if newer, ok, err := selectNewer(ctx, t, &r); err != nil || ok {
+		return errors.Join(err, olderThan(newer, ok))
+	}
+	dealers, err := f.Dealers.Fingerprint(ctx, t)
+	if err != nil {
+		return err
+	}
+	p.run.AppliedAs = in.settings(dealers)
+	last, ok, err := selectLastCompleted(ctx, t, in.ID)
+	if err != nil {
+		return err
+	}
+	if ok && last.SHA256 == r.SHA256 && last.AppliedAs == p.run.AppliedAs {
+		return p.repeat(ctx, last)
+	}
+	return p.read(ctx, dealers)
+}
+
+func olderThan(newer Run, is bool) error {
+	if !is {
+		return nil
+	}
+	return errs.Invalid("file_older", fmt.Sprintf("The file is older than %s of %s, which has been processed; its rows would take the inventory back.", newer.Filename, newer.FileTime.Format(time.RFC3339)))
+}
+
+// settings are what else the result of a file depends on.
+func (in *Integration) settings(dealers string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%v|%v|%v|%v|%s", mappingEdition, in.Type, in.DealershipID, in.DayFirst, in.DecimalComma, in.Sync, in.Mappings, dealers))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (in *Integration) options() Options {
+	return Options{Type: in.Type, Own: in.Mappings, DayFirst: in.DayFirst, DecimalComma: in.DecimalComma}
+}
+
+func (p *processing) source() inventory.Source {
+	return inventory.Source{
+		Name: p.in.Type, IntegrationID: p.in.ID, Lead: p.in.Type == TypeElead, UpdateOnly: p.in.Sync.Strategy == StrategyUpdateOnly,
+		Untracked: !p.in.Sync.TrackHistory, ActorType: "integration", ActorID: p.in.ID, ActorName: p.in.Name, File: p.run.Filename,
+	}
+}
+
+// sync is the strategy in force: leads say nothing about what is there.
+func (p *processing) sync() Sync {
+	s := p.in.Sync
+	if p.in.Type == TypeElead {
+		s.Strategy = StrategyUpdateOnly
+	}
+	return s
+}
+
+// read processes a file that is not the one before.
+func (p *processing) read(ctx context.Context, dealers string) error {
+	path, cleanUp, err := p.unpack(ctx)
+	if err != nil {
+		return err
+	}
+	defer cleanUp()
+	p.load = &loading{
+		stock: p.f.Stock, from: p.source(), file: p.name(), options: p.in.options(), settled: p.in.settings(dealers), now: p.f.Now(),
+		open:    func() (io.ReadCloser, error) { return os.Open(path) },
+		stores:  &stores{dealers: p.f.Dealers, own: p.in.DealershipID, known: map[[2]string]place{}},
+		problem: p.note,
+		advance: func(_, rows int64) { p.progress.add(rows) },
+	}
+	if err := p.load.look(ctx, p.t); err != nil {
+		return err
+	}
+	p.progress.total = p.load.survey.rows
+	if err := p.judge(ctx, p.load.survey.lists); err != nil {
+		return err
+	}
+	if !p.run.Confirmed && p.f.Limits.Guard.holds(&p.absent) {
+		return p.hold(ctx)
+	}
+	return p.commit(ctx, func(tx *sqldb.Tenant) error {
+		if err := p.load.apply(ctx, tx); err != nil {
+			return err
+		}
+		p.describe()
+		if err := insertProblems(ctx, tx, p.run.ID, p.problems); err != nil {
+			return err
+		}
+		return replaceUnmatched(ctx, tx, p.in.ID, p.run.ID, p.load.stores.unmatched(), p.f.Now())
+	})
+}
+
+// name is what the file is called once it is unpacked; its extension may settle the delimiter.
+func (p *processing) name() string {
+	if p.run.Report.Unpacked != "" {
+		return p.run.Report.Unpacked
+	}
+	return p.run.Filename
+}
+
+// repeat processes the same bytes again: no row says anything new, but it is one more file that does not list what it
+// does not list.
+func (p *processing) repeat(ctx context.Context, last Run) error {
+	if err := p.judge(ctx, nil); err != nil {
+		return err
+	}
+	c := last.Counts
+	p.run.Counts = Counts{Total: c.Total, Updated: c.Total - c.Errors, Errors: c.Errors, Skipped: c.Skipped, Warnings: c.Warnings}
+	p.run.Report = last.Report
+	p.run.Report.Repeated = true
+	if !p.run.Confirmed && p.f.Limits.Guard.holds(&p.absent) {
+		return p.hold(ctx)
+	}
+	return p.commit(ctx, func(tx *sqldb.Tenant) error { return copyProblems(ctx, tx, last.ID, p.run.ID) })
+}
+
+// judge finds out what becomes of the vehicles that the file does not list; without lists, the same as the file before did
+// not list.
+func (p *processing) judge(ctx context.Context, lists func(vin string) bool) error {
+	sync, now := p.sync(), p.f.Now()
+	return p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
+		present := l.Missed == 0
+		if lists != nil {
+			present = lists(l.VIN)
+		}
+		p.absent.note(sync, l, present, now)
+	})
+}
+
+// commit writes what a file does, whole or not at all: its rows, what it does not list, and its log.
+func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant) error) error {
+	err := p.t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := rows(tx); err != nil {
+			return err
+		}
+		if err := p.leave(ctx, tx); err != nil {
+			return err
+		}
+		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), int64(len(p.absent.sold))
+		p.f.finish(&p.run)
+		if err := updateFenced(ctx, tx, &p.run); err != nil {
+			return err
+		}
+		if err := p.settle(ctx, tx); err != nil {
+			return err
+		}
+		if err := supersedeHeld(ctx, tx, p.in.ID, p.run.ID); err != nil {
+			return err
+		}
+		return p.f.pruneFiles(ctx, tx, p.in.ID)
+	})
+	if err == nil {
+		p.f.Stock.Committed(p.t.Group())
+		c := p.run.Counts
+		p.f.Log.Info("file processed", "run", p.run.ID, "integration", p.in.ID, "file", p.run.Filename, "total", c.Total, "created", c.Created, "updated", c.Updated,
+			"errors", c.Errors, "sold", c.Sold, "duration_ms", p.run.Duration.Milliseconds())
+	}
+	return err
+}
+
+// leave counts and retires what the file does not list.
+func (p *processing) leave(ctx context.Context, tx *sqldb.Tenant) error {
+	from := p.source()
+	if err := p.f.Stock.Miss(ctx, tx, p.absent.missed, from); err != nil {
+		return err
+	}
+	for sold := p.absent.sold; len(sold) > 0; {
+		n := min(batchRows, len(sold))
+		if err := p.f.Stock.Retire(ctx, tx, sold[:n], from); err != nil {
+			return err
+		}
+		sold = sold[n:]
+	}
+	return nil
+}
+
+// settle tells the integration how its latest file looked.
+func (p *processing) settle(ctx context.Context, tx *sqldb.Tenant) error {
+	if p.load == nil {
+		return setStatus(ctx, tx, p.in.ID, StatusActive, "", p.f.Now())
+	}
+	drift := ""
+	if len(p.in.Header) > 0 {
+		drift = DriftSentence(p.in.Header, p.load.survey.header)
+	}
+	return setRead(ctx, tx, p.in.ID, p.load.survey.header, drift, p.f.Now())
+}
+
+// note keeps a problem for the log.
+func (p *processing) note(problem Problem) {
+	kind := 0
+	if !problem.Refused {
+		kind = 1
+		p.warnings.add(problem)
+	}
+	if p.kept[kind]++; p.kept[kind] > p.f.Limits.Problems {
+		p.run.Report.Unlisted++
+		return
+	}
+	p.problems = append(p.problems, problem)
+}
+
+// describe tells in the log how the file was read.
+func (p *processing) describe() {
+	l, r := p.load, &p.run.Report
+	p.run.Counts = l.counts
+	r.Charset, r.Delimiter, r.Layout = l.format.Charset, string(l.format.Delimiter), l.format.Layout
+	r.Columns, r.Unmapped, r.Notes = l.survey.header, l.survey.mapping.Unmapped, l.survey.mapping.Notes
+	if len(p.in.Header) > 0 {
+		if drift := DriftSentence(p.in.Header, l.survey.header); drift != "" {
+			r.Notes = append(r.Notes, drift)
+		}
+	}
+	for _, k := range p.warnings.list() {
+		r.Kinds = append(r.Kinds, KindCount{k.Count, k.Example.Column, k.Example.Reason, k.Example.Line})
+		if len(r.Kinds) == maxKinds {
+			break
+		}
+	}
+}
+
+// maxKinds bounds the kinds of warnings and the VINs named in a log.
+const maxKinds = 50
+
+// hold keeps the file for somebody to decide on.
+func (p *processing) hold(ctx context.Context) error {
+	would := Would{Sell: p.absent.active, Of: p.absent.listed, VINs: p.absent.sold[:min(maxKinds, len(p.absent.sold))]}
+	if p.load != nil {
+		exist, err := p.existing(ctx)
+		if err != nil {
+			return err
+		}
+		would.Update = exist
+		if p.in.Sync.Strategy != StrategyUpdateOnly {
+			would.Create = int64(len(p.load.survey.seen)) - exist
+		}
+	} else {
+		would.Update = p.run.Counts.Updated
+	}
+	p.run.Status, p.run.Detail, p.run.Report.Would = RunHeld, p.f.Limits.Guard.says(&p.absent), &would
+	p.run.Counts = Counts{Missing: p.absent.missing()}
+	p.f.finish(&p.run)
+	return p.t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := updateFenced(ctx, tx, &p.run); err != nil {
+			return err
+		}
+		return supersedeHeld(ctx, tx, p.in.ID, p.run.ID)
+	})
+}
+
+// existing counts the file's VINs that the inventory holds.
+func (p *processing) existing(ctx context.Context) (n int64, err error) {
+	f, err := p.load.open()
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	rd, m, err := open(f, p.load.file, p.load.options)
+	if err != nil {
+		return 0, err
+	}
+	counted := map[uint64]struct{}{}
+	var vins []string
+	flush := func() error {
+		known, err := p.f.Stock.Exist(ctx, p.t, vins)
+		n, vins = n+known, vins[:0]
+		return err
+	}
+	for {
+		row, err := rd.Next()
+		if errors.Is(err, io.EOF) {
+			return n, flush()
+		}
+		if err != nil {
+			return n, err
+		}
+		vin, fault := m.VIN(row)
+		h := hashVIN(vin)
+		if _, again := counted[h]; fault != nil || again {
+			continue
+		}
+		counted[h] = struct{}{}
+		if vins = append(vins, vin); len(vins) == batchRows {
+			if err := flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+}
+
+// unpack writes the file as it was before its sender packed it to a temporary one.
+func (p *processing) unpack(ctx context.Context) (path string, cleanUp func(), err error) {
+	received, err := p.f.spool("received")
+	if err != nil {
+		return "", nil, err
+	}
+	defer discard(received)
+	if err := p.f.fetch(ctx, p.t, p.run.ID, received); err != nil {
+		return "", nil, err
+	}
+	u, err := Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
+	if err != nil {
+		return "", nil, err
+	}
+	defer u.Close()
+	plain, err := p.f.spool("unpacked")
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := io.Copy(plain, u); err != nil {
+		discard(plain)
+		return "", nil, err
+	}
+	if !u.Plain {
+		p.run.Report.Unpacked = u.Name
+	}
+	return plain.Name(), func() { discard(plain) }, nil
+}
+
+// fetch writes a kept file to a temporary one.
+func (f *Feeds) fetch(ctx context.Context, t *sqldb.Tenant, runID string, to *os.File) error {
+	from, err := f.open(ctx, t, runID)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if _, err := io.Copy(to, from); err != nil {
+		return fmt.Errorf("fetch file: %w", err)
+	}
+	_, err = to.Seek(0, io.SeekStart)
+	return err
+}
+
+// spool makes a temporary file in the data folder.
+func (f *Feeds) spool(what string) (*os.File, error) {
+	if err := os.MkdirAll(f.Spool, 0o700); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	file, err := os.CreateTemp(f.Spool, what+"-*")
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	return file, nil
+}
+
+func discard(file *os.File) {
+	_ = file.Close()
+	_ = os.Remove(file.Name())
+}

@@ -1,0 +1,51 @@
+package feed
+
+import (
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// mappingEdition is part of every row's hash. Raise it when the same cells mean something else in a new version of the
+// program; every row is then read again.
+const mappingEdition = "1"
+
+// rowHasher makes hashes of rows as their source wrote them: equal ones mean the same, under the same header and settings.
+type rowHasher struct{ seed uint64 }
+
+func newRowHasher(header []string, settled string) rowHasher {
+	return rowHasher{xxhash.Sum64String(mappingEdition + "\x1e" + settled + "\x1e" + strings.Join(header, "\x1f"))}
+}
+
+// of hashes a row; never 0, which stands for a row to be read again.
+func (h rowHasher) of(row Row) int64 {
+	d := xxhash.NewWithSeed(h.seed)
+	for _, cell := range row.Cells {
+		_, _ = d.WriteString(cell)
+		_, _ = d.WriteString("\x1f")
+	}
+	if n := int64(d.Sum64()); n != 0 {
+		return n
+	}
+	return 1
+}
+
+// rowSet is a set of row numbers.
+type rowSet struct {
+	bits []uint64
+	n    int64
+}
+
+func (s *rowSet) add(row int64) {
+	for int(row/64) >= len(s.bits) {
+		s.bits = append(s.bits, 0)
+	}
+	if !s.has(row) {
+		s.n++
+	}
+	s.bits[row/64] |= 1 << (row % 64)
+}
+
+func (s *rowSet) has(row int64) bool {
+	return int(row/64) < len(s.bits) && s.bits[row/64]&(1<<(row%64)) != 0
+}

@@ -1,0 +1,81 @@
+package feed
+
+import (
+	"fmt"
+	"time"
+
+	"carfluence/internal/inventory"
+)
+
+// absence is what becomes of the vehicles that a file does not list.
+type absence struct {
+	listed int64               // vehicles the integration showed as active before
+	missed []inventory.Listing // their grace goes on
+	sold   []string            // VINs that are given up
+	active int64               // of sold, those that were active
+}
+
+// note judges one vehicle that was listed before; present tells that the file lists it.
+func (a *absence) note(s Sync, l inventory.Listing, present bool, now time.Time) {
+	if l.Active {
+		a.listed++
+	}
+	if present {
+		return
+	}
+	switch s.fate(l, now) {
+	case missedOnce:
+		a.missed = append(a.missed, l)
+	case givenUp:
+		a.sold = append(a.sold, l.VIN)
+		if l.Active {
+			a.active++
+		}
+	}
+}
+
+func (a *absence) missing() int64 { return int64(len(a.missed) + len(a.sold)) }
+
+type fate uint8
+
+const (
+	leftAlone fate = iota
+	missedOnce
+	givenUp
+)
+
+// fate of a vehicle that a file does not list: this file counts as one miss, its processing as the time.
+func (s Sync) fate(l inventory.Listing, now time.Time) fate {
+	switch s.Strategy {
+	case StrategyOverwrite:
+		return givenUp
+	case StrategyMerge:
+		since := l.MissedSince
+		if since.IsZero() {
+			since = now
+		}
+		if l.Missed+1 >= s.SoldGraceSyncs && now.Sub(since) >= time.Duration(s.SoldGraceHours)*time.Hour {
+			return givenUp
+		}
+		return missedOnce
+	}
+	return leftAlone
+}
+
+// Guard holds back files that would sell suspiciously much: more than Share percent of the active vehicles an
+// integration lists, and at least Least.
+type Guard struct {
+	Share int64 // percent
+	Least int64 // vehicles
+}
+
+// DefaultGuard is the guard unless set otherwise.
+var DefaultGuard = Guard{Share: 30, Least: 10}
+
+func (g Guard) holds(a *absence) bool { return a.active >= g.Least && a.active*100 > a.listed*g.Share }
+
+// says why a file is held.
+func (g Guard) says(a *absence) string {
+	return fmt.Sprintf("The file would sell %d of %d active vehicles, more than %d %%. Confirm it if that is meant, discard it if the file is incomplete; the next file takes its place.",
+		a.active, a.listed, g.Share)
+}

@@ -18,6 +18,15 @@ func insertPiece(ctx context.Context, t *sqldb.Tenant, runID string, n int, data
 	return nil
 }
 
+func copyPieces(ctx context.Context, tx *sqldb.Tenant, from, to string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO feed_file (dealer_group_id, run_id, n, data, created_at)
+		SELECT dealer_group_id, $3, n, data, created_at FROM feed_file WHERE dealer_group_id = $1 AND run_id = $2`, from, to)
+	if err != nil {
+		return fmt.Errorf("copy file: %w", err)
+	}
+	return nil
+}
+
 func deletePieces(ctx context.Context, t *sqldb.Tenant, runID string) error {
 	_, err := t.Exec(ctx, `DELETE FROM feed_file WHERE dealer_group_id = $1 AND run_id = $2`, runID)
 	return err

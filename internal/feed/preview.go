@@ -26,7 +26,7 @@ type Preview struct {
 	Columns []PreviewColumn `json:"columns"`
 	Rows    []PreviewRow    `json:"rows"` // the first ones
 	// RowsRead is how many data rows the counts are of; Whole, whether these are all of the file.
-	RowsRead int64    `json:"rows_read"`
+	RowsRead int64    `json:"rowsRead"`
 	Whole    bool     `json:"whole"`
 	Notes    []string `json:"notes"`           // what is odd about the header
 	Fault    string   `json:"fault,omitempty"` // why no row of the file can be used: no column holds VINs

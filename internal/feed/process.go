@@ -112,10 +112,11 @@ func (p *processing) source() inventory.Source {
 	}
 }
 
-// sync is the strategy in force: leads say nothing about what is there.
+// sync is the strategy in force for what the file does not list: leads say nothing about what is there, and a file that
+// is run again nothing new.
 func (p *processing) sync() Sync {
 	s := p.in.Sync
-	if p.in.Type == TypeElead {
+	if p.in.Type == TypeElead || p.run.Reprocess {
 		s.Strategy = StrategyUpdateOnly
 	}
 	return s

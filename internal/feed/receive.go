@@ -47,7 +47,7 @@ func (f *Feeds) Receive(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	if err != nil {
 		return Run{}, err
 	}
-	in, err := f.Get(ctx, t, integrationID)
+	in, err := f.Integration(ctx, t, integrationID)
 	if err == nil && in.Status == StatusPaused {
 		err = errPaused
 	}

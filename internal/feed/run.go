@@ -37,6 +37,7 @@ type Run struct {
 	ReceivedBy    audit.Actor
 	Status        string
 	Attempt       int64
+	Reprocess     bool   // the latest file once more: it is no further file that does not list what it does not list
 	Confirmed     bool   // somebody has confirmed what it would sell
 	AppliedAs     string // of completed: with which settings
 	StartedAt     time.Time
@@ -99,7 +100,7 @@ var (
 
 // Logs returns a page of an integration's files, newest first, and how many there are.
 func (f *Feeds) Logs(ctx context.Context, t *sqldb.Tenant, integrationID string, page rest.Page) ([]Run, int64, error) {
-	if _, err := f.Get(ctx, t, integrationID); err != nil {
+	if _, err := f.Integration(ctx, t, integrationID); err != nil {
 		return nil, 0, err
 	}
 	list, total, err := selectRuns(ctx, t, integrationID, page)
@@ -161,8 +162,8 @@ func (f *Feeds) decide(ctx context.Context, t *sqldb.Tenant, by audit.Actor, int
 	return r, err
 }
 
-// Resumed hands what waited while an integration was paused to the workers.
-func (f *Feeds) Resumed(ctx context.Context, tx *sqldb.Tenant, integrationID string) error {
+// resume hands what waited while an integration was paused to the workers.
+func (f *Feeds) resume(ctx context.Context, tx *sqldb.Tenant, integrationID string) error {
 	waiting, err := hasUnfinished(ctx, tx, integrationID)
 	if err != nil || !waiting {
 		return err
@@ -174,7 +175,7 @@ func (f *Feeds) Resumed(ctx context.Context, tx *sqldb.Tenant, integrationID str
 // whose worker is gone: workers of one integration exclude each other (see Work).
 func (f *Feeds) claim(ctx context.Context, t *sqldb.Tenant, integrationID string) (in Integration, r Run, ok bool, err error) {
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		if in, err = f.Get(ctx, tx, integrationID); errs.KindOf(err) == errs.KindNotFound {
+		if in, err = f.Integration(ctx, tx, integrationID); errs.KindOf(err) == errs.KindNotFound {
 			return nil // deleted meanwhile
 		}
 		if err != nil || in.Status == StatusPaused {

@@ -13,7 +13,7 @@ import (
 	"carfluence/internal/sqldb"
 )
 
-const runColumns = `id, integration_id, filename, path, size, sha256, file_time, time_of, received_at, received_by, status, attempt, confirmed, applied_as,
+const runColumns = `id, integration_id, filename, path, size, sha256, file_time, time_of, received_at, received_by, status, reprocess, attempt, confirmed, applied_as,
 	started_at, processed_at, duration_ms, total, created, updated, errors, skipped, warnings, missing, sold, code, detail, report`
 
 func insertRun(ctx context.Context, tx *sqldb.Tenant, r *Run) error {
@@ -21,9 +21,9 @@ func insertRun(ctx context.Context, tx *sqldb.Tenant, r *Run) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO feed_run (dealer_group_id, `+runColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, FALSE, '',
+	_, err = tx.Exec(ctx, `INSERT INTO feed_run (dealer_group_id, `+runColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, FALSE, '',
 		NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', '', '{}')`,
-		r.ID, r.IntegrationID, r.Filename, r.Path, r.Size, r.SHA256, sqldb.At(r.FileTime), r.TimeOf, sqldb.At(r.ReceivedAt), string(by), r.Status)
+		r.ID, r.IntegrationID, r.Filename, r.Path, r.Size, r.SHA256, sqldb.At(r.FileTime), r.TimeOf, sqldb.At(r.ReceivedAt), string(by), r.Status, r.Reprocess)
 	if sqldb.IsForeignKey(err) {
 		return errNoIntegration
 	}
@@ -38,7 +38,7 @@ func scanRun(scan func(dest ...any) error) (r Run, err error) {
 	var fileTime, received, started, processed sqldb.Time
 	var ms int64
 	c := &r.Counts
-	err = scan(&r.ID, &r.IntegrationID, &r.Filename, &r.Path, &r.Size, &r.SHA256, &fileTime, &r.TimeOf, &received, &by, &r.Status, &r.Attempt, &r.Confirmed, &r.AppliedAs,
+	err = scan(&r.ID, &r.IntegrationID, &r.Filename, &r.Path, &r.Size, &r.SHA256, &fileTime, &r.TimeOf, &received, &by, &r.Status, &r.Reprocess, &r.Attempt, &r.Confirmed, &r.AppliedAs,
 		&started, &processed, &ms, &c.Total, &c.Created, &c.Updated, &c.Errors, &c.Skipped, &c.Warnings, &c.Missing, &c.Sold, &r.Code, &r.Detail, &report)
 	if err != nil {
 		return r, err
@@ -246,4 +246,25 @@ func selectUnmatched(ctx context.Context, t *sqldb.Tenant, page rest.Page) ([]Un
 		return u, err
 	})
 	return list, total, err
+}
+
+// What files tell of their integration.
+
+// setRead notes how the latest file that was read looked.
+func setRead(ctx context.Context, tx *sqldb.Tenant, integrationID string, header []string, drift string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE integration SET header = $3, drift = $4 WHERE dealer_group_id = $1 AND id = $2`, integrationID, sqldb.Strings(header), drift)
+	if err != nil {
+		return fmt.Errorf("store header: %w", err)
+	}
+	return setStatus(ctx, tx, integrationID, StatusActive, "", now)
+}
+
+// setStatus notes how the latest file went; a pause, which people decide, stays.
+func setStatus(ctx context.Context, tx *sqldb.Tenant, integrationID, status, reason string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE integration SET status = $3, status_reason = $4, updated_at = $5 WHERE dealer_group_id = $1 AND id = $2
+		AND status <> 'paused' AND (status <> $3 OR status_reason <> $4)`, integrationID, status, reason, sqldb.At(now))
+	if err != nil {
+		return fmt.Errorf("store status: %w", err)
+	}
+	return nil
 }

@@ -96,6 +96,7 @@ type Operation struct {
 	Also        int      // another status of success with the same body, 0 for none
 	Codes       []string // of refusals, beyond those every operation of its shape has
 	Credentials bool     // the answer holds secrets: no-store
+	Upload      *Upload  // the body is a stream of any type; nil for JSON
 	// Answer documents the body of success by its type, for a handler that writes it as bytes.
 	Answer any
 }
@@ -130,7 +131,7 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		OperationID: op.ID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.description(),
 		Tags: []string{op.Tag}, Security: op.Security.document(), DefaultStatus: op.Status,
 		Errors: statusesOf(a.codes[op.ID]), MaxBodyBytes: MaxBodyBytes + 1, BodyReadTimeout: BodyReadTimeout,
-		Middlewares: huma.Middlewares{gate}, Responses: a.answers(op),
+		Middlewares: huma.Middlewares{gate}, Responses: a.answers(op), RequestBody: op.Upload.document(),
 	}, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -209,6 +210,9 @@ func codesOf[I any](op Operation) []string {
 	}
 	if strings.Contains(op.Path, "{") {
 		list = append(list, "not_found")
+	}
+	if op.Upload != nil {
+		list = append(list, "request_timeout", "file_too_large", "invalid")
 	}
 	if _, has := reflect.TypeFor[I]().FieldByName("Body"); has {
 		list = append(list, "request_timeout", "too_large", "unsupported_media_type", "invalid")

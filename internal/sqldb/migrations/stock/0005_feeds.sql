@@ -70,6 +70,7 @@ CREATE TABLE feed_run (
     received_at     BIGINT  NOT NULL,
     received_by     TEXT    NOT NULL, -- JSON object of the actor
     status          TEXT    NOT NULL, -- queued, running, completed, failed, held, superseded, discarded
+    reprocess       BOOLEAN NOT NULL, -- the latest file once more
     attempt         BIGINT  NOT NULL, -- fences an earlier worker off
     confirmed       BOOLEAN NOT NULL, -- somebody has confirmed what it would sell
     applied_as      TEXT    NOT NULL, -- of completed: with which settings; equal bytes and settings need no second reading

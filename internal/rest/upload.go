@@ -1,0 +1,62 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"carfluence/internal/errs"
+)
+
+// Upload lets an operation take a body of any type as a stream, instead of JSON.
+type Upload struct {
+	MaxBytes int64         // beyond it the answer is 413
+	Idle     time.Duration // without a byte for so long the answer is 408
+	Doc      string        // what the body is
+}
+
+// Body is the stream of an upload. Reading it ends with an error that says why: too large, too slow, cut off.
+func (x *Exchange) Body(u Upload) io.Reader {
+	return &uploadReader{x: x, limit: u, control: http.NewResponseController(x.w)}
+}
+
+type uploadReader struct {
+	x       *Exchange
+	limit   Upload
+	control *http.ResponseController
+	read    int64
+}
+
+// Read implements io.Reader.
+func (u *uploadReader) Read(b []byte) (int, error) {
+	if u.x.r.ContentLength > u.limit.MaxBytes || u.read > u.limit.MaxBytes {
+		return 0, errs.New(errs.KindTooLarge, "file_too_large", fmt.Sprintf("The file is larger than the %d bytes this server takes.", u.limit.MaxBytes))
+	}
+	now := time.Now()
+	_ = u.control.SetReadDeadline(now.Add(u.limit.Idle)) // not every connection can; then the server's own limits hold
+	_ = u.control.SetWriteDeadline(now.Add(2 * u.limit.Idle))
+	n, err := u.x.r.Body.Read(b)
+	u.read += int64(n)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	return n, errs.New(kindTimeout, "request_timeout", fmt.Sprintf("The file stopped arriving after %d bytes; nothing was changed.", u.read))
+}
+
+// UploadOf is the stream of the request a handler runs in.
+func UploadOf(ctx context.Context, u Upload) io.Reader { return From(ctx).Body(u) }
+
+// document describes the body of an upload.
+func (u *Upload) document() *huma.RequestBody {
+	if u == nil {
+		return nil
+	}
+	return &huma.RequestBody{Required: true, Description: u.Doc, Content: map[string]*huma.MediaType{
+		"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}},
+		"text/csv":                 {Schema: &huma.Schema{Type: "string", Format: "binary"}},
+	}}
+}

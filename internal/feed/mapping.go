@@ -117,6 +117,9 @@ func pick(columns map[string]column, keys []string, used map[int]bool) []column 
 func (m *Mapping) vinBySample(header []string, sample [][]string) []column {
 	var found []column
 	for i, name := range header {
+		if likeVIN(name) { // a row of data in the header's place
+			continue
+		}
 		filled, good := 0, 0
 		for _, cells := range sample {
 			if i >= len(cells) || strings.TrimSpace(cells[i]) == "" {
@@ -146,6 +149,12 @@ func lookForPipes(columns []column, sample [][]string) {
 			return c.index < len(cells) && strings.Contains(cells[c.index], "|")
 		})
 	}
+}
+
+// likeVIN tells whether a cell has the structure of a VIN, whatever its check digit.
+func likeVIN(cell string) bool {
+	_, err := vin.Check(vin.Normalise(cell))
+	return err == nil
 }
 
 func checkedVIN(cell string) bool {

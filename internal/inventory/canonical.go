@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,36 +211,69 @@ func unitOf(text string) string {
 }
 
 // number is the first number in a text, its thousands separators removed, with a point for decimals; "" when
-// there is none. Currency signs, letters and what follows are left out.
-func (c Cleaner) number(text string) string {
+// there is none. Currency signs, letters and what follows (rest) are left out.
+func (c Cleaner) number(text string) (digits, rest string) {
 	start := strings.IndexAny(text, "0123456789")
 	if start < 0 {
-		return ""
+		return "", ""
 	}
-	end := start
-	for end < len(text) && (text[end] >= '0' && text[end] <= '9' || text[end] == '.' || text[end] == ',') {
+	before, number := text[:start], text[start:]
+	text, ok := closeGroups(number)
+	end := 0
+	for end < len(text) && (isDigit(text[end]) || text[end] == '.' || text[end] == ',') {
 		end++
 	}
 	point, thousands := ".", ","
 	if c.CommaDecimal {
 		point, thousands = ",", "."
 	}
-	digits := strings.TrimRight(text[start:end], ".,")
+	digits, rest = strings.TrimRight(text[:end], ".,"), text[end:]
 	whole, fraction, _ := strings.Cut(digits, point)
-	if !grouped(whole, thousands) || strings.ContainsAny(fraction, ".,") {
-		return ""
+	twice := text != number && strings.Contains(whole, thousands)
+	if !ok || twice || !grouped(whole, thousands) || strings.ContainsAny(fraction, ".,") {
+		return "", ""
 	}
 	digits = strings.ReplaceAll(whole, thousands, "")
 	if fraction != "" {
 		digits += "." + fraction
 	}
-	if start > 0 && text[start-1] == '.' {
+	if strings.HasSuffix(before, ".") {
 		digits = "0." + digits
 	}
-	if negative(text[:start]) {
+	if negative(before) {
 		digits = "-" + digits
 	}
-	return digits
+	return digits, rest
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// spaced are thousands written as `45 210` or `23'995`.
+var spaced = regexp.MustCompile(`^[0-9]{1,3}(?:(?: [0-9]{3})+|(?:'[0-9]{3})+|(?:’[0-9]{3})+)`)
+
+// closeGroups takes the separators out of the spaced thousands a text begins with. They are not ok when more
+// digits follow: a telephone number, or a slip.
+func closeGroups(text string) (closed string, ok bool) {
+	groups := ""
+	if strings.ContainsAny(text, " '’") { // most numbers stand alone
+		groups = spaced.FindString(text)
+	}
+	if groups == "" {
+		return text, true
+	}
+	rest := text[len(groups):]
+	more := strings.TrimLeft(rest, " '’")
+	return strings.NewReplacer(" ", "", "'", "", "’", "").Replace(groups) + rest, more == "" || !isDigit(more[0])
+}
+
+// inThousands recognises the k of `45k`, given what stands behind the number.
+func inThousands(rest string) bool {
+	rest = strings.TrimLeft(rest, " ")
+	return rest != "" && (rest[0] == 'k' || rest[0] == 'K') && (len(rest) == 1 || !unicode.IsLetter(rune(rest[1])))
+}
+
+func unwritten(text string) string {
+	return fmt.Sprintf("%q may mean thousands; write the number out", clip(text, 40))
 }
 
 // grouped tells whether separators stand where thousands end. `12,5` is some other notation.
@@ -260,10 +294,12 @@ func negative(before string) bool {
 }
 
 func (c Cleaner) cleanMoney(text string) (string, string) {
-	n := c.number(text)
+	n, rest := c.number(text)
 	switch {
 	case n == "":
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
+	case inThousands(rest):
+		return "", unwritten(text)
 	case n[0] == '-':
 		return "", fmt.Sprintf("negative amount %q", clip(text, 40))
 	}
@@ -305,10 +341,16 @@ func toCents(n string) string {
 }
 
 func (c Cleaner) cleanInt(f Field, text string) (string, string) {
-	digits, fraction, _ := strings.Cut(c.number(text), ".")
+	plain, rest := c.number(text)
+	digits, fraction, _ := strings.Cut(plain, ".")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 {
+	switch {
+	case err != nil || n < 0:
 		return "", fmt.Sprintf("%q is no %s", clip(text, 40), f)
+	case inThousands(rest):
+		return "", unwritten(text)
+	case n > 0 && mayBeThousands(plain) && n*1000 <= fields[f].high: // 45.210 miles, but never 4.000 doors
+		return "", fmt.Sprintf("%q may mean thousands; its notation is a setting of the source", clip(text, 40))
 	}
 	note := ""
 	if strings.Trim(fraction, "0") != "" {
@@ -339,7 +381,7 @@ func (c Cleaner) century(yy int64) int64 {
 }
 
 func (c Cleaner) cleanLitres(text string) (string, string) {
-	n := c.number(text)
+	n, _ := c.number(text)
 	litres, err := strconv.ParseFloat(n, 64) // an engine's size, not money
 	if err == nil && strings.Contains(strings.ToLower(text), "cc") {
 		litres /= 1000

@@ -27,6 +27,9 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{Price, "23.995", "", true}, {Price, "12.345,00", "", true}, {Price, "12,5", "", true}, {Price, "99999999999999999999", "", true}, {Price, ".50", "0.50", false}, {Price, "28999.9999", "29000.00", true}, {Price, "10,499.00 USD", "10499.00", false}, {Price, "12.345.678,00", "", true},
 		{Mileage, "65000", "65000", false}, {Mileage, "55,738 mi", "55738", false}, {Mileage, "172250 km", "172250", false}, {Mileage, "0", "0", false},
 		{Mileage, "1000000", "", true}, {Mileage, "TMU", "", true}, {Mileage, "12345.0", "12345", false}, {Mileage, "12345.6", "12345", true}, {Mileage, "unknown", "", false},
+		{Price, "$23 995", "23995.00", false}, {Price, "1 234 567,50", "", true}, {Price, "1 234 567.50", "1234567.50", false}, {Price, "23\u00a0995", "23995.00", false}, {Price, "23\u2009995", "23995.00", false}, {Price, "23\u202f995 $", "23995.00", false}, {Price, "23'995", "23995.00", false}, {Price, "23’995.–", "23995.00", false},
+		{Price, "$23 995 / 98%", "23995.00", false}, {Price, "20000 100", "20000.00", false}, {Price, "210 555 1234", "", true}, {Price, "999 98", "999.00", false}, {Price, "23 995,000", "", true}, {Price, "-23 995", "", true}, {Price, "$24K", "", true}, {Price, "23.9 k", "", true}, {Price, "1200 kg", "1200.00", false},
+		{Mileage, "45 210 km", "45210", false}, {Mileage, "45’210", "45210", false}, {Mileage, "45K", "", true}, {Mileage, "45k mi", "", true}, {Mileage, "45 k", "", true}, {Mileage, "45km", "45", false}, {Mileage, "45.210", "", true}, {Mileage, "45.210 km", "", true}, {Mileage, "0.000", "0", false}, {Mileage, "1234.567", "1234", true}, {Doors, "4.000", "4", false}, {Year, "2.021", "", true},
 		{Year, "2021", "2021", false}, {Year, "21", "2021", true}, {Year, "98", "1998", true}, {Year, "0", "", false}, {Year, "2028", "", true}, {Year, "2027", "2027", false}, {Year, "1850", "", true},
 		{Doors, "4dr", "4", false}, {Cylinders, "V6", "6", false}, {Cylinders, "Electric", "", true}, {CityMPG, "0", "", false}, {HighwayMPG, "32", "32", false},
 		{EngineDisplacement, "2.40", "2.4", false}, {EngineDisplacement, "2.5 L", "2.5", false}, {EngineDisplacement, "1998 cc", "2", false}, {EngineDisplacement, "0", "", false}, {EngineDisplacement, "350", "", true},
@@ -61,7 +64,7 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 
 func TestNotationIsASettingOfTheSource(t *testing.T) {
 	c := Cleaner{Now: testNow, DayFirst: true, CommaDecimal: true}
-	for f, want := range map[Field][2]string{Price: {"12.345,50", "12345.50"}, DateInStock: {"28/08/2021", "2021-08-28"}, Mileage: {"123.456 km", "123456"}} {
+	for f, want := range map[Field][2]string{Price: {"12.345,50", "12345.50"}, DateInStock: {"28/08/2021", "2021-08-28"}, Mileage: {"123.456 km", "123456"}, Cost: {"12 345,50", "12345.50"}} {
 		if got, warning := c.Clean(f, want[0]); got != want[1] || warning != "" {
 			t.Errorf("%s %q became %q, %q; want %q", f, want[0], got, warning, want[1])
 		}
@@ -160,7 +163,7 @@ func TestCleanIsCanonical(t *testing.T) {
 	c := Cleaner{Now: testNow}
 	rapid.Check(t, func(t *rapid.T) {
 		f := Field(rapid.IntRange(0, int(NumFields)-1).Draw(t, "field"))
-		raw := rapid.OneOf(rapid.String(), rapid.StringMatching(`[-$( ]{0,2}[0-9]{1,7}[.,/ ]?[0-9]{0,4} ?(km|mi|L|%)?`), rapid.StringMatching(`(https?://[a-z]{1,4}\.example/[a-z,|]{0,5}[,| ]){0,3}`), rapid.SampledFrom(append([]string{"-"}, fields[f].words...))).Draw(t, "raw")
+		raw := rapid.OneOf(rapid.String(), rapid.StringMatching(`[-$( ]{0,2}[0-9]{1,7}[.,/ '’]?[0-9]{0,4} ?(k|km|mi|L|%)?`), rapid.StringMatching(`(https?://[a-z]{1,4}\.example/[a-z,|]{0,5}[,| ]){0,3}`), rapid.SampledFrom(append([]string{"-"}, fields[f].words...))).Draw(t, "raw")
 		got, _ := c.Clean(f, raw)
 		if !utf8.ValidString(got) {
 			t.Fatalf("%s %q became %q", f, raw, got)

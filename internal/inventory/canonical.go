@@ -40,7 +40,7 @@ func (c Cleaner) Clean(f Field, raw string) (canonical, warning string) {
 	case Int:
 		return c.cleanInt(f, text)
 	case Money:
-		return c.cleanMoney(text)
+		return c.cleanMoney(f, text)
 	case Decimal:
 		return c.cleanLitres(text)
 	case Bool:
@@ -293,13 +293,15 @@ func negative(before string) bool {
 	return strings.HasSuffix(before, "-") || strings.HasSuffix(before, "−") || strings.HasSuffix(before, "(")
 }
 
-func (c Cleaner) cleanMoney(text string) (string, string) {
+func (c Cleaner) cleanMoney(f Field, text string) (string, string) {
 	n, rest := c.number(text)
 	switch {
 	case n == "":
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case inThousands(rest):
 		return "", unwritten(text)
+	case strings.HasPrefix(rest, "-") && strings.Count(rest, "-") > 1: // 210-555-1234
+		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case n[0] == '-':
 		return "", fmt.Sprintf("negative amount %q", clip(text, 40))
 	}
@@ -317,6 +319,8 @@ func (c Cleaner) cleanMoney(text string) (string, string) {
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case amount.Cents() == 0: // sources write 0 for prices they don't tell
 		return "", ""
+	case amount.Cents() < fields[f].low || amount.Cents() > f.top():
+		return "", fmt.Sprintf("%s %s is out of range", f, amount)
 	}
 	return amount.String(), note
 }

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"carfluence/internal/money"
 )
 
 var testNow = time.Date(2025, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -28,6 +30,7 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{Mileage, "65000", "65000", false}, {Mileage, "55,738 mi", "55738", false}, {Mileage, "172250 km", "172250", false}, {Mileage, "0", "0", false},
 		{Mileage, "1000000", "", true}, {Mileage, "TMU", "", true}, {Mileage, "12345.0", "12345", false}, {Mileage, "12345.6", "12345", true}, {Mileage, "unknown", "", false},
 		{Price, "$23 995", "23995.00", false}, {Price, "1 234 567,50", "", true}, {Price, "1 234 567.50", "1234567.50", false}, {Price, "23\u00a0995", "23995.00", false}, {Price, "23\u2009995", "23995.00", false}, {Price, "23\u202f995 $", "23995.00", false}, {Price, "23'995", "23995.00", false}, {Price, "23’995.–", "23995.00", false},
+		{Price, "999,999,999.99", "999999999.99", false}, {Price, "1,000,000,000", "", true}, {Cost, "1000000000.00", "", true}, {Price, "Call 2105551234", "", true}, {Price, "Call 210-555-1234", "", true}, {Price, "0.01", "0.01", false}, {Price, "0.004", "", true}, {Price, "20000-25000", "20000.00", false},
 		{Price, "$23 995 / 98%", "23995.00", false}, {Price, "20000 100", "20000.00", false}, {Price, "210 555 1234", "", true}, {Price, "999 98", "999.00", false}, {Price, "23 995,000", "", true}, {Price, "-23 995", "", true}, {Price, "$24K", "", true}, {Price, "23.9 k", "", true}, {Price, "1200 kg", "1200.00", false},
 		{Mileage, "45 210 km", "45210", false}, {Mileage, "45’210", "45210", false}, {Mileage, "45K", "", true}, {Mileage, "45k mi", "", true}, {Mileage, "45 k", "", true}, {Mileage, "45km", "45", false}, {Mileage, "45.210", "", true}, {Mileage, "45.210 km", "", true}, {Mileage, "0.000", "0", false}, {Mileage, "1234.567", "1234", true}, {Doors, "4.000", "4", false}, {Year, "2.021", "", true},
 		{Year, "2021", "2021", false}, {Year, "21", "2021", true}, {Year, "98", "1998", true}, {Year, "0", "", false}, {Year, "2028", "", true}, {Year, "2027", "2027", false}, {Year, "1850", "", true},
@@ -163,7 +166,7 @@ func TestCleanIsCanonical(t *testing.T) {
 	c := Cleaner{Now: testNow}
 	rapid.Check(t, func(t *rapid.T) {
 		f := Field(rapid.IntRange(0, int(NumFields)-1).Draw(t, "field"))
-		raw := rapid.OneOf(rapid.String(), rapid.StringMatching(`[-$( ]{0,2}[0-9]{1,7}[.,/ '’]?[0-9]{0,4} ?(k|km|mi|L|%)?`), rapid.StringMatching(`(https?://[a-z]{1,4}\.example/[a-z,|]{0,5}[,| ]){0,3}`), rapid.SampledFrom(append([]string{"-"}, fields[f].words...))).Draw(t, "raw")
+		raw := rapid.OneOf(rapid.String(), rapid.StringMatching(`[-$( ]{0,2}[0-9]{1,11}[.,/ '’]?[0-9]{0,4} ?(k|km|mi|L|%)?`), rapid.StringMatching(`(https?://[a-z]{1,4}\.example/[a-z,|]{0,5}[,| ]){0,3}`), rapid.SampledFrom(append([]string{"-"}, fields[f].words...))).Draw(t, "raw")
 		got, _ := c.Clean(f, raw)
 		if !utf8.ValidString(got) {
 			t.Fatalf("%s %q became %q", f, raw, got)
@@ -187,6 +190,10 @@ func checkCanonical(t *rapid.T, f Field, got string) {
 	case Enum:
 		if !f.hasWord(got) {
 			t.Fatalf("%s: %q is no word of its list", f, got)
+		}
+	case Money:
+		if amount, err := money.Parse(got); err != nil || amount.Cents() < fields[f].low || amount.Cents() > f.top() {
+			t.Fatalf("%s: %q is out of range", f, got)
 		}
 	case Text:
 		if utf8.RuneCountInString(got) > f.limit() || got != strings.TrimSpace(got) {

@@ -61,6 +61,8 @@ func TestColumnsFeedTheirFields(t *testing.T) {
 		{"kilometres by the value", []string{"Mileage=1,000 km"}, map[string]string{"mileage": "1000", "mileage_unit": "km"}, 0},
 		{"a class is no condition and no body", []string{"vehicle_type=car_truck", "state_of_vehicle=CPO"},
 			map[string]string{"condition": "used", "certified": "true"}, 0},
+		{"a car is of any body", []string{"vehicle_type=Car", "body=Coupe"}, map[string]string{"body_style": "Coupe"}, 0},
+		{"and no body alone", []string{"vehicle_type=Car"}, map[string]string{}, 0},
 		{"vehicle type with a body", []string{"vehicle_type=Sport Utility"}, map[string]string{"body_style": "SUV"}, 0},
 		{"time left is no condition", []string{"condition=22 hours left"}, map[string]string{"condition": ""}, 1},
 		{"a title is rarely a condition", []string{"title=2017 Ford F-150"}, map[string]string{}, 0},

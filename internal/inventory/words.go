@@ -100,7 +100,7 @@ func bodyOf(text string) string {
 	switch {
 	case is(text, "2dr car|2 door car|2d car"):
 		return "Coupe"
-	case is(text, "4dr car|4 door car|4d car|car"):
+	case is(text, "4dr car|4 door car|4d car"):
 		return "Sedan"
 	}
 	return "Other"
@@ -138,9 +138,11 @@ func fuelOf(text string) string {
 		return "flex"
 	case contains(text, "cng|natural gas"):
 		return "cng"
+	case contains(text, "lpg|propane|petroleum gas"):
+		return "other"
 	case contains(text, "gas|unleaded|regular|premium|petrol"):
 		return "gasoline"
-	case contains(text, "lpg|propane|other"):
+	case contains(text, "other"):
 		return "other"
 	}
 	return ""

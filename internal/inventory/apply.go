@@ -83,13 +83,20 @@ func combine(batch []Change) (changes []Change, place []int) {
 	return changes, place
 }
 
-// add puts a later change of the same vehicle on top.
+// add puts a later change of the same vehicle on top, as if they came one after the other.
 func (c *Change) add(later *Change) {
+	changed := c.Values.Merge(later, Set{}, true)
 	for f := range NumFields {
-		if later.Present.Has(f) {
-			c.Values[f] = later.Values[f]
+		if later.Present.Has(f) || changed.Has(f) {
 			c.Present.Add(f)
+			c.derived.Remove(f)
 		}
+		if later.derived.Has(f) {
+			c.derived.Add(f)
+		}
+	}
+	if later.Present.Has(Condition) {
+		c.denied = later.denied
 	}
 	c.Line = later.Line
 }

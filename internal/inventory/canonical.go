@@ -77,10 +77,16 @@ func (c Cleaner) Set(ch *Change, f Field, raw string) (warning string) {
 	text := strings.ToLower(Tidy(raw))
 	switch f {
 	case Condition:
-		if _, certified, loaner := conditionOf(text); certified {
+		condition, certified, loaner := conditionOf(text)
+		if condition != "" {
+			ch.denied = SetOf(Certified, Disposition)
+		}
+		if certified {
+			ch.denied.Remove(Certified)
 			ch.derive(Certified, True)
 		} else if loaner {
-			ch.derive(Disposition, "loaner")
+			ch.denied.Remove(Disposition)
+			ch.derive(Disposition, loanerWord)
 		}
 	case Certified:
 		if value == True && !is(text, "y|yes|true|1|x|c|certified|t|cpo|certified pre-owned") {

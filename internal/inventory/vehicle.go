@@ -20,6 +20,7 @@ type Change struct {
 	Line    int // where it stands in the source's file, from 1; 0 without a file
 
 	derived Set // present only because another field's text says so
+	denied  Set // where another field's text rules out what such a text alone may have said before
 }
 
 // Put sets a field to a canonical value, and what follows from it: a transmission's type and gears, the
@@ -73,12 +74,37 @@ func (v *Values) Merge(c *Change, kept Set, exact bool) (changed Set) {
 }
 
 // forget adds what followed from a value that is about to change, and that the change does not tell anew: gears
-// of a transmission of another type, the number of other photos.
+// of a transmission of another type, the number of other photos. What a text implied is forgotten only where it
+// is what is stored; where it differs, somebody stated it.
 func (v *Values) forget(c *Change, kept Set, changed *Set) {
-	for _, p := range [...]struct{ from, follows Field }{{TransmissionType, Gears}, {Photos, PhotoCount}} {
-		if changed.Has(p.from) && v[p.follows] != "" && !c.Present.Has(p.follows) && !kept.Has(p.follows) {
-			changed.Add(p.follows) // c.Values has nothing there
+	drop := func(f Field) {
+		if v[f] != "" && !c.Present.Has(f) && !kept.Has(f) {
+			changed.Add(f) // c.Values has nothing there
 		}
+	}
+	if changed.Has(Transmission) {
+		kind, gears := transmissionOf(strings.ToLower(v[Transmission]))
+		if v[TransmissionType] == kind {
+			drop(TransmissionType)
+		}
+		if v[Gears] == gears {
+			drop(Gears)
+		}
+	}
+	if changed.Has(TransmissionType) {
+		drop(Gears)
+	}
+	if changed.Has(Photos) {
+		drop(PhotoCount)
+	}
+	if c.denied.Has(Disposition) && v[Disposition] == loanerWord && !kept.Has(Condition) {
+		drop(Disposition)
+	}
+	if c.denied.Has(Certified) && v[Certified] == True && !kept.Has(Condition) {
+		drop(Certified)
+	}
+	if changed.Has(Certified) && c.Values[Certified] != True {
+		drop(CertifiedProgram)
 	}
 }
 

@@ -49,6 +49,8 @@ func certifiedOf(text string) bool {
 	return !is(text, "|n|no|false|0|f|not certified|none|non certified|-|-1|n/a|na|null|nan|#n/a|unknown|tbd")
 }
 
+const loanerWord = "loaner"
+
 func dispositionOf(text string) string {
 	switch {
 	case is(text, "r|retail"):
@@ -60,7 +62,7 @@ func dispositionOf(text string) string {
 	case is(text, "co veh|company|company vehicle|company car"):
 		return "company"
 	case is(text, "loaner|demo|courtesy"):
-		return "loaner"
+		return loanerWord
 	}
 	return ""
 }

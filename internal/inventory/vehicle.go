@@ -53,11 +53,31 @@ func (c *Change) derive(f Field, canonical string) {
 	c.derived.Add(f)
 }
 
+// eclipsed tells that a field's value belongs to another of the change that is kept from it: gears go with their
+// transmission, a unit with its figure. What a source states of its own is not eclipsed, but for the unit.
+func (c *Change) eclipsed(f Field, kept Set) bool {
+	switch f {
+	case MileageUnit:
+		return kept.Has(Mileage)
+	case TransmissionType, Gears:
+		return c.derived.Has(f) && kept.Has(Transmission)
+	case CertifiedProgram:
+		return c.derived.Has(f) && kept.Has(Certified)
+	case Disposition:
+		return c.derived.Has(f) && kept.Has(Condition)
+	case Certified: // an empty column derives false
+		return c.derived.Has(f) && kept.Has(Condition) && c.Values[f] == True
+	case PhotoCount:
+		return c.derived.Has(f) && kept.Has(Photos)
+	}
+	return false
+}
+
 // Merge puts a change onto stored values and returns the fields it changed. Fields in kept stay as they are.
 // Unless exact, what is equal by meaning keeps its stored text.
 func (v *Values) Merge(c *Change, kept Set, exact bool) (changed Set) {
 	for f := range NumFields {
-		if !c.Present.Has(f) || kept.Has(f) || v[f] == c.Values[f] || fields[f].needed && c.Values[f] == "" {
+		if !c.Present.Has(f) || kept.Has(f) || c.eclipsed(f, kept) || v[f] == c.Values[f] || fields[f].needed && c.Values[f] == "" {
 			continue
 		}
 		if exact || !same(f, v[f], c.Values[f]) {

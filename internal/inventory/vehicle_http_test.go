@@ -224,6 +224,40 @@ func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
 	}
 }
 
+// A feed does not complete what a PATCH has said by what it had to say itself.
+func TestFeedsLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
+	type cells = map[Field]string
+	for name, tt := range map[string]struct {
+		patch string
+		feed  cells
+		want  cells
+	}{
+		"transmission":                     {`{"transmission":"Manual"}`, cells{Transmission: "8-Speed Automatic"}, cells{TransmissionType: "manual", Gears: ""}},
+		"gears told by themselves":         {`{"transmission":"Manual"}`, cells{Transmission: "8-Speed Automatic", Gears: "6"}, cells{TransmissionType: "manual", Gears: "6"}},
+		"mileage":                          {`{"mileage":1000}`, cells{Mileage: "2000 km"}, cells{Mileage: "1000", MileageUnit: ""}},
+		"certified":                        {`{"certified":false}`, cells{Certified: "HPD"}, cells{Certified: False, CertifiedProgram: ""}},
+		"condition":                        {`{"condition":"new"}`, cells{Condition: "CPO"}, cells{Condition: ConditionNew, Certified: ""}},
+		"condition, certified by a column": {`{"condition":"used"}`, cells{Condition: "N", Certified: ""}, cells{Condition: ConditionUsed, Certified: False}},
+		"a loaner":                         {`{"condition":"new","disposition":"loaner"}`, cells{Condition: "U"}, cells{Condition: ConditionNew, Disposition: "loaner"}},
+		"photos":                           {`{"photos":["http://b/1"],"photo_count":null}`, cells{Photos: "http://a/1|http://a/2"}, cells{Photos: `["http://b/1"]`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.imports(row(truck, 2, cells{Make: "Ford"}))
+			h.vehicle(200, "", "PATCH", "/inventory/"+truck, tt.patch)
+			for range 2 {
+				h.imports(row(truck, 2, tt.feed))
+			}
+			got := h.values(truck)
+			for f, want := range tt.want {
+				if got[f] != want {
+					t.Errorf("%s is %q, want %q", f, got[f], want)
+				}
+			}
+		})
+	}
+}
+
 // Nothing a PATCH has set may be kept from feeds for ever: not the status, which can't be null, nor what had
 // followed from another field.
 func TestEveryOverrideCanBeReleased(t *testing.T) {

@@ -361,6 +361,9 @@ func (c Cleaner) cleanInt(f Field, text string) (string, string) {
 		return "", unwritten(text)
 	case n > 0 && mayBeThousands(plain) && n*1000 <= fields[f].high: // 45.210 miles, but never 4.000 doors
 		return "", fmt.Sprintf("%q may mean thousands; its notation is a setting of the source", clip(text, 40))
+	if first := strings.IndexAny(text, "0123456789"); f == Cylinders && first > 0 && unicode.IsLetter(rune(text[0])) {
+		text = text[first:] // the hyphen of I-4 and V-8 is no minus
+	}
 	}
 	note := ""
 	if strings.Trim(fraction, "0") != "" {

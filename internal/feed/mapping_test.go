@@ -63,6 +63,8 @@ func TestColumnsFeedTheirFields(t *testing.T) {
 			map[string]string{"condition": "used", "certified": "true"}, 0},
 		{"a car is of any body", []string{"vehicle_type=Car", "body=Coupe"}, map[string]string{"body_style": "Coupe"}, 0},
 		{"and no body alone", []string{"vehicle_type=Car"}, map[string]string{}, 0},
+		{"whatever the order of columns", []string{"Drivetrain=4x2", "Body=Sedan"}, map[string]string{"drivetrain": "fwd", "body_style": "Sedan"}, 0},
+		{"passenger vans by their model", []string{"Body=Passenger Van", "Model=Sienna"}, map[string]string{"model": "Sienna", "body_style": "Minivan"}, 0},
 		{"vehicle type with a body", []string{"vehicle_type=Sport Utility"}, map[string]string{"body_style": "SUV"}, 0},
 		{"time left is no condition", []string{"condition=22 hours left"}, map[string]string{"condition": ""}, 1},
 		{"a title is rarely a condition", []string{"title=2017 Ford F-150"}, map[string]string{}, 0},

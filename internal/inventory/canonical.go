@@ -73,8 +73,18 @@ func (c Cleaner) Set(ch *Change, f Field, raw string) (warning string) {
 		ch.derive(Certified, value)
 		return warning
 	}
-	ch.Put(f, value)
 	text := strings.ToLower(Tidy(raw))
+	switch f { // by what has been set before: mappings read models before bodies, and those before drivetrains
+	case BodyStyle:
+		if contains(text, "passenger van") && isMinivan(ch.Values[Model]) {
+			value = "Minivan"
+		}
+	case Drivetrain:
+		if value == "2wd" && contains(text, "4x2") && is(ch.Values[BodyStyle], carBodies) {
+			value = "fwd"
+		}
+	}
+	ch.Put(f, value)
 	switch f {
 	case Condition:
 		condition, certified, loaner := conditionOf(text)
@@ -351,6 +361,9 @@ func toCents(n string) string {
 }
 
 func (c Cleaner) cleanInt(f Field, text string) (string, string) {
+	if first := strings.IndexAny(text, "0123456789"); f == Cylinders && first > 0 && unicode.IsLetter(rune(text[0])) {
+		text = text[first:] // the hyphen of I-4 and V-8 is no minus
+	}
 	plain, rest := c.number(text)
 	digits, fraction, _ := strings.Cut(plain, ".")
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -361,9 +374,6 @@ func (c Cleaner) cleanInt(f Field, text string) (string, string) {
 		return "", unwritten(text)
 	case n > 0 && mayBeThousands(plain) && n*1000 <= fields[f].high: // 45.210 miles, but never 4.000 doors
 		return "", fmt.Sprintf("%q may mean thousands; its notation is a setting of the source", clip(text, 40))
-	if first := strings.IndexAny(text, "0123456789"); f == Cylinders && first > 0 && unicode.IsLetter(rune(text[0])) {
-		text = text[first:] // the hyphen of I-4 and V-8 is no minus
-	}
 	}
 	note := ""
 	if strings.Trim(fraction, "0") != "" {

@@ -80,7 +80,7 @@ func TestBodyStyles(t *testing.T) {
 		"Sport Utility": "SUV", "4D Sport Utility": "SUV", "SUV": "SUV", "Sports Activity Vehicle": "SUV", "4D Crew Cab": "Truck", "Crew Cab Pickup": "Truck", "Pickup Crew Cab": "Truck",
 		"4D SuperCrew": "Truck", "4D CrewMax": "Truck", "4D Extended Cab": "Truck", "2D Standard Cab": "Truck", "Mega Cab": "Truck", "4D Double Cab": "Truck", "4dr Car": "Sedan", "4D Sedan": "Sedan",
 		"Sedan": "Sedan", "2dr Car": "Coupe", "2D Coupe": "Coupe", "Convertible": "Convertible", "Cabriolet": "Convertible", "Hatchback": "Hatchback", "4D Hatchback": "Hatchback", "Mini-van, Passenger": "Minivan",
-		"4D Passenger Van": "Minivan", "Minivan": "Minivan", "Station Wagon": "Wagon", "4D Wagon": "Wagon", "Cargo Van": "Van", "Crossover": "Crossover", "Estate": "Wagon", "Saloon": "Sedan", "Boat": "Other",
+		"4D Passenger Van": "Van", "Minivan": "Minivan", "Station Wagon": "Wagon", "4D Wagon": "Wagon", "Cargo Van": "Van", "Crossover": "Crossover", "Estate": "Wagon", "Saloon": "Sedan", "Boat": "Other",
 	} {
 		if got, _ := (Cleaner{Now: testNow}).Clean(BodyStyle, raw); got != want {
 			t.Errorf("%q became %q, want %q", raw, got, want)
@@ -118,6 +118,13 @@ func TestSetTellsWhatAValueImplies(t *testing.T) {
 		{"gears", []string{"transmission", "8-Speed Automatic"}, map[string]string{"transmission_type": "automatic", "gears": "8"}},
 		{"gears of their own", []string{"gears", "9", "transmission", "8-Speed Automatic"}, map[string]string{"gears": "9"}},
 		{"photos are counted", []string{"photos", "http://a.example/1|http://a.example/2"}, map[string]string{"photo_count": "2"}},
+		{"a passenger van of a minivan", []string{"model", "Grand Caravan SE", "body_style", "4D Passenger Van"}, map[string]string{"body_style": "Minivan"}},
+		{"a passenger van of another model", []string{"model", "Transit-350", "body_style", "4D Passenger Van"}, map[string]string{"body_style": "Van"}},
+		{"a cargo van of a minivan", []string{"model", "Grand Caravan", "body_style", "Cargo Van"}, map[string]string{"body_style": "Van"}},
+		{"a 4x2 car", []string{"body_style", "4D Sedan", "drivetrain", "4x2"}, map[string]string{"drivetrain": "fwd"}},
+		{"a 4x2 truck", []string{"body_style", "Crew Cab", "drivetrain", "4x2"}, map[string]string{"drivetrain": "2wd"}},
+		{"a 4x2 of no body", []string{"drivetrain", "4x2"}, map[string]string{"drivetrain": "2wd"}},
+		{"a 2wd car", []string{"body_style", "Sedan", "drivetrain", "2WD"}, map[string]string{"drivetrain": "2wd"}},
 		{"no status from an empty cell", []string{"status", ""}, map[string]string{}},
 	} {
 		var ch Change

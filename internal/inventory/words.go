@@ -81,7 +81,7 @@ func statusOf(text string) string {
 
 // bodies in the order in which they are tried: what decides stands before what is common.
 var bodies = []struct{ words, body string }{
-	{"minivan|mini-van|mini van|passenger van", "Minivan"},
+	{"minivan|mini-van|mini van", "Minivan"},
 	{"crossover|cuv", "Crossover"},
 	{"suv|sport utility|sport-utility|utility|activity vehicle", "SUV"},
 	{"convertible|cabrio|roadster|spyder|spider", "Convertible"},
@@ -106,6 +106,21 @@ func bodyOf(text string) string {
 		return "Sedan"
 	}
 	return "Other"
+}
+
+// carBodies are those of cars in the narrow sense, whose 4x2 is driven by its front wheels.
+const carBodies = "Sedan|Coupe|Hatchback|Wagon|Convertible"
+
+// isMinivan tells whether a model comes as a minivan only, so that its passenger van is one.
+func isMinivan(model string) bool {
+	model = strings.ToLower(model) + " "
+	for name := range strings.SplitSeq("sienna|odyssey|caravan|grand caravan|pacifica|voyager|grand voyager|town & country|town and country|carnival|sedona|"+
+		"quest|entourage|freestar|windstar|routan|uplander|mazda5|mpv|previa", "|") {
+		if strings.HasPrefix(model, name+" ") {
+			return true
+		}
+	}
+	return false
 }
 
 func drivetrainOf(text string) string {

@@ -92,6 +92,8 @@ func TestImportThatCannotBeginSaysWhy(t *testing.T) {
 		{writeFile(t, "rows.csv", "VIN,Price\n"), "no rows", exitFailure},
 		{writeFile(t, "vins.csv", "a,b\n1,2\n"), "VIN", exitFailure},
 		{filepath.Join(data, "nowhere.csv"), "no such file", exitUsage},
+		{os.DevNull, "no regular file", exitUsage},
+		{"-", "no regular file", exitUsage},
 	}
 	for _, tt := range tests {
 		if code, _, errOut := command(t, data, "import", tt.file); code != tt.code || !strings.Contains(errOut, tt.text) {

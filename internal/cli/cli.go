@@ -205,7 +205,7 @@ type migrateCommand struct {
 
 // Run migrates.
 func (m *migrateCommand) Run(c *console) error {
-	s, err := openStores(c, m.Store)
+	s, err := openExisting(c, m.Store)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,9 @@ Exit codes: 0 every row loaded, 1 nothing loaded, 2 wrong command line, 3 loaded
 
 // Run loads the file.
 func (cmd *importCommand) Run(c *console) (err error) {
+	if info, err := os.Stat(cmd.File); err != nil || !info.Mode().IsRegular() {
+		return usageError{fmt.Errorf("%s is no regular file, and import reads its file twice: save what it holds to one and name that", cmd.File)}
+	}
 	a, g, err := openGroup(c, cmd.Store, cmd.Group)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"carfluence/internal/app"
 )
 
 // command runs a command line on the data folder of a test.
@@ -15,6 +17,18 @@ func command(t *testing.T, data string, args ...string) (code int, out, errOut s
 	var o, e bytes.Buffer
 	code = Run(t.Context(), append(args, "--data", data), strings.NewReader(""), &o, &e)
 	return code, o.String(), e.String()
+}
+
+// install makes an installation without a group.
+func install(t *testing.T, data string) {
+	t.Helper()
+	s, err := app.OpenStores(t.Context(), app.Store{Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func writeFile(t *testing.T, name, text string) string {
@@ -31,12 +45,15 @@ const feedText = "VIN|Price|Color|Shade\n1FTFW1E84NFA10001|$20,000|Red|x\n2HGFE2
 func TestImportTellsWhatBecameOfTheFile(t *testing.T) {
 	data := t.TempDir()
 	file := writeFile(t, "stock.txt", feedText)
-	if code, _, errOut := command(t, filepath.Join(data, "mistyped"), "import", file); code != exitUsage || !strings.Contains(errOut, "there is no installation") {
-		t.Errorf("in a folder that is none: %d %s", code, errOut)
+	for _, args := range [][]string{{"import", file}, {"migrate"}} {
+		if code, _, errOut := command(t, filepath.Join(data, "mistyped"), args...); code != exitUsage || !strings.Contains(errOut, "there is no installation") {
+			t.Errorf("%s in a folder that is none: %d %s", args[0], code, errOut)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(data, "mistyped")); err == nil {
 		t.Error("a mistyped folder was made")
 	}
+	install(t, data)
 	if code, _, errOut := command(t, data, "migrate"); code != exitOK {
 		t.Fatal(errOut)
 	}
@@ -92,6 +109,8 @@ func TestImportThatCannotBeginSaysWhy(t *testing.T) {
 		{writeFile(t, "rows.csv", "VIN,Price\n"), "no rows", exitFailure},
 		{writeFile(t, "vins.csv", "a,b\n1,2\n"), "VIN", exitFailure},
 		{filepath.Join(data, "nowhere.csv"), "no such file", exitUsage},
+		{os.DevNull, "no regular file", exitUsage},
+		{"-", "no regular file", exitUsage},
 	}
 	for _, tt := range tests {
 		if code, _, errOut := command(t, data, "import", tt.file); code != tt.code || !strings.Contains(errOut, tt.text) {

@@ -163,7 +163,8 @@ func (h *headerColumns) vinByValues() (column, bool) {
 		var found []column
 		for i, name := range h.header {
 			c := column{index: i, name: name, key: headerKey(name)}
-			if !customers(c.key) && h.own[c.key] == nil && h.nearlyAll(i, isVIN) {
+			// A VIN in the header's place is a row of data.
+			if !customers(c.key) && h.own[c.key] == nil && !hasStructure(name) && h.nearlyAll(i, isVIN) {
 				found = append(found, c)
 			}
 		}
@@ -198,6 +199,8 @@ func checkedVIN(cell string) bool {
 	status, err := vin.Check(vin.Normalise(cell))
 	return err == nil && status == vin.Valid
 }
+
+func isVIN(cell string) bool { return checkedVIN(cell) || looksLikeVIN(cell) }
 
 // looksLikeVIN also takes VINs without a right check digit; by their serial number they differ from 17 letters of
 // a title.

@@ -263,8 +263,12 @@ func (r *reading) read(t *target) {
 	}
 }
 
-// readIfFits takes a value from a column whose name promises little.
+// readIfFits takes a value from a column whose name promises little. A count is a bare number there: the
+// address of a photo holds digits too.
 func (r *reading) readIfFits(f inventory.Field, raw string) bool {
+	if f.Kind() == inventory.Int && strings.Trim(raw, "0123456789") != "" {
+		return false
+	}
 	before := r.change
 	if warning := r.clean.Set(&r.change, f, raw); warning != "" || r.change.Values[f] == "" {
 		r.change = before

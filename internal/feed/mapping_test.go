@@ -49,6 +49,9 @@ func TestColumnsFeedTheirFields(t *testing.T) {
 		{"a better value spares the note", []string{"List Price=cheap", "Price=90"}, map[string]string{"price": "90.00"}, 0},
 		{"lost value is noted", []string{"Price=cheap"}, map[string]string{"price": ""}, 1},
 		{"photos that are a number are a count", []string{"Photos=23"}, map[string]string{"photo_count": "23"}, 0},
+		{"photos without an address are no count", []string{"Photos=12 photos"}, map[string]string{}, 0},
+		{"the address of a photo is no count", []string{"Photos=//cdn.example.com/1234/5.jpg"}, map[string]string{}, 0},
+		{"photos are counted, not their names' digits", []string{"Photos=https://x.example.com/4711.jpg"}, map[string]string{"photos": `["https://x.example.com/4711.jpg"]`, "photo_count": "1"}, 0},
 		{"numbered photos", []string{"Image 2=https://x.example.com/2.jpg", "Image 1=https://x.example.com/1.jpg", "Photo_URL_3="},
 			map[string]string{"photos": `["https://x.example.com/2.jpg","https://x.example.com/1.jpg"]`, "photo_count": "2"}, 0},
 		{"Meta's flattened photos", []string{"image[0].url=https://x.example.com/1.jpg", "image[0].tag[0]=front"},
@@ -58,6 +61,10 @@ func TestColumnsFeedTheirFields(t *testing.T) {
 		{"kilometres by the value", []string{"Mileage=1,000 km"}, map[string]string{"mileage": "1000", "mileage_unit": "km"}, 0},
 		{"a class is no condition and no body", []string{"vehicle_type=car_truck", "state_of_vehicle=CPO"},
 			map[string]string{"condition": "used", "certified": "true"}, 0},
+		{"a car is of any body", []string{"vehicle_type=Car", "body=Coupe"}, map[string]string{"body_style": "Coupe"}, 0},
+		{"and no body alone", []string{"vehicle_type=Car"}, map[string]string{}, 0},
+		{"whatever the order of columns", []string{"Drivetrain=4x2", "Body=Sedan"}, map[string]string{"drivetrain": "fwd", "body_style": "Sedan"}, 0},
+		{"passenger vans by their model", []string{"Body=Passenger Van", "Model=Sienna"}, map[string]string{"model": "Sienna", "body_style": "Minivan"}, 0},
 		{"vehicle type with a body", []string{"vehicle_type=Sport Utility"}, map[string]string{"body_style": "SUV"}, 0},
 		{"time left is no condition", []string{"condition=22 hours left"}, map[string]string{"condition": ""}, 1},
 		{"a title is rarely a condition", []string{"title=2017 Ford F-150"}, map[string]string{}, 0},
@@ -93,6 +100,44 @@ func TestVINColumnIsFoundByItsValues(t *testing.T) {
 	}
 	_, err = NewMapping([]string{"Number", "Price"}, [][]string{{"1", "1"}}, Options{})
 	if errs.CodeOf(err) != "vin_column_missing" || !strings.Contains(err.Error(), "Number, Price") {
+		t.Error(err)
+	}
+}
+
+// In Europe position 9 of a VIN is free: a first row whose check digit fails is a row all the same.
+func TestFirstRowIsNoHeaderWhenItHoldsAVIN(t *testing.T) {
+	europe := "WVWZZZ1KZAW000001"
+	row := func(vin string) string { return "d,s," + vin + strings.Repeat(",x", 31) + "\n" }
+	for text, want := range map[string]string{
+		row(europe) + row("1FTFW1E84NFA10001"):                "vauto-34",
+		row(europe) + row(europe):                             "vauto-34",
+		row(europe):                                           "vauto-34",
+		europe + ",1\n1FTFW1E84NFA10001,2\n":                  "refused",
+		europe + ",1\n":                                       "refused",
+		"VIN," + europe + "\n" + europe + "," + europe + "\n": "",
+		"chassis," + europe + "\n":                            "",
+		europe + ",VIN.\nx,y\n":                               "",
+		europe + ",b\nx,y\n,z\n":                              "",
+	} {
+		rd, err := NewReader(strings.NewReader(text), "a.csv")
+		switch {
+		case want == "refused":
+			if errs.CodeOf(err) != "header_missing" || !strings.Contains(err.Error(), "VIN in column 1") {
+				t.Errorf("%.40q: %v", text, err)
+			}
+		case err != nil || rd.Format().Layout != want || rd.Format().Header != (want == ""):
+			t.Errorf("%.40q: %v, want layout %q", text, err, want)
+		case want != "":
+			if first, err := rd.Next(); err != nil || first.Cells[2] != europe {
+				t.Errorf("%.40q: first row %v %v", text, first, err)
+			}
+		}
+	}
+}
+
+func TestColumnNamedByAVINIsNotTakenForTheVIN(t *testing.T) {
+	_, err := NewMapping([]string{"WVWZZZ1KZAW000001", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}})
+	if errs.CodeOf(err) != "vin_column_missing" {
 		t.Error(err)
 	}
 }

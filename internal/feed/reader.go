@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"carfluence/internal/errs"
@@ -69,11 +70,11 @@ func (rd *Reader) start(found sniffed) error {
 		return errs.Invalid("header_unreadable", fmt.Sprintf("The header can't be read: %s.", first.fault))
 	}
 	rows := found.records[min(1, len(found.records)):]
-	if hasVIN(first.cells) {
-		l, ok := layoutOf(len(first.cells), func(i int) bool { return isVIN(first.cells[i]) })
+	if at := headerless(first.cells, rows); at >= 0 {
+		l, ok := layoutOf(len(first.cells), func(i int) bool { return hasStructure(first.cells[i]) })
 		if !ok {
 			return errs.Invalid("header_missing", fmt.Sprintf("The file has no header, and its %d columns with the VIN in column %d match no known layout.",
-				len(first.cells), vinColumn(first.cells)+1))
+				len(first.cells), at+1))
 		}
 		rd.Header, rd.format.Layout, rd.pending = l.header, l.name, &first
 		rows = found.records
@@ -148,15 +149,36 @@ func (rd *Reader) Format() Format {
 // Sample returns the cells of the first data rows.
 func (rd *Reader) Sample() [][]string { return rd.sample }
 
-func hasVIN(cells []string) bool { return vinColumn(cells) >= 0 }
-
-func isVIN(cell string) bool { return checkedVIN(cell) || looksLikeVIN(cell) }
-
-func vinColumn(cells []string) int {
-	for i, c := range cells {
-		if isVIN(c) {
+// headerless finds where the VIN stands in record 1 of a file without header; -1 when record 1 is one. A wrong
+// check digit says little, as in Europe position 9 is free: then the records that follow decide.
+func headerless(first []string, following []record) int {
+	if at := slices.IndexFunc(first, checkedVIN); at >= 0 {
+		return at
+	}
+	if slices.ContainsFunc(first, namesVIN) {
+		return -1
+	}
+	for i, cell := range first {
+		if !hasStructure(cell) {
+			continue
+		}
+		filled, good := 0, 0
+		for _, rec := range following {
+			if i < len(rec.cells) && strings.TrimSpace(rec.cells[i]) != "" {
+				filled++
+				if hasStructure(rec.cells[i]) {
+					good++
+				}
+			}
+		}
+		if len(following) == 0 || filled > 0 && good*10 >= filled*9 {
 			return i
 		}
 	}
 	return -1
+}
+
+// namesVIN tells whether a cell is the name of a VIN column.
+func namesVIN(cell string) bool {
+	return slices.Contains(strings.Split(vinColumns, ", "), headerKey(cell))
 }

@@ -100,13 +100,20 @@ func combine(batch []Change) (changes []Change, place []int) {
 	return changes, place
 }
 
-// add puts a later change of the same vehicle on top.
+// add puts a later change of the same vehicle on top, as if they came one after the other.
 func (c *Change) add(later *Change) {
+	changed := c.Values.Merge(later, true)
 	for f := range NumFields {
-		if later.Present.Has(f) {
-			c.Values[f] = later.Values[f]
+		if later.Present.Has(f) || changed.Has(f) {
 			c.Present.Add(f)
+			c.derived.Remove(f)
 		}
+		if later.derived.Has(f) {
+			c.derived.Add(f)
+		}
+	}
+	if later.Present.Has(Condition) {
+		c.denied = later.denied
 	}
 	c.Line, c.Hash = later.Line, 0
 }
@@ -269,9 +276,11 @@ func (v *Vehicle) override(c *Change) {
 			v.Overrides.Add(f)
 		}
 	}
-	for _, p := range followers {
-		if c.Present.Has(p.from) && c.Values[p.from] == "" && !c.Present.Has(p.follows) {
-			v.Overrides.Remove(p.follows)
+	for _, b := range bundles[:2] { // what is read from a transmission's text and counted from photos
+		for _, f := range b[1:] {
+			if c.Present.Has(b[0]) && c.Values[b[0]] == "" && !c.Present.Has(f) {
+				v.Overrides.Remove(f)
+			}
 		}
 	}
 }

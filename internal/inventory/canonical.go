@@ -40,7 +40,7 @@ func (c Cleaner) Clean(f Field, raw string) (canonical, warning string) {
 	case Int:
 		return c.cleanInt(f, text)
 	case Money:
-		return c.cleanMoney(text)
+		return c.cleanMoney(f, text)
 	case Decimal:
 		return c.cleanLitres(text)
 	case Bool:
@@ -73,14 +73,30 @@ func (c Cleaner) Set(ch *Change, f Field, raw string) (warning string) {
 		ch.derive(Certified, value)
 		return warning
 	}
-	ch.Put(f, value)
 	text := strings.ToLower(Tidy(raw))
+	switch f { // by what has been set before: mappings read models before bodies, and those before drivetrains
+	case BodyStyle:
+		if contains(text, "passenger van") && isMinivan(ch.Values[Model]) {
+			value = "Minivan"
+		}
+	case Drivetrain:
+		if value == "2wd" && contains(text, "4x2") && is(ch.Values[BodyStyle], carBodies) {
+			value = "fwd"
+		}
+	}
+	ch.Put(f, value)
 	switch f {
 	case Condition:
-		if _, certified, loaner := conditionOf(text); certified {
+		condition, certified, loaner := conditionOf(text)
+		if condition != "" {
+			ch.denied = SetOf(Certified, Disposition)
+		}
+		if certified {
+			ch.denied.Remove(Certified)
 			ch.derive(Certified, True)
 		} else if loaner {
-			ch.derive(Disposition, "loaner")
+			ch.denied.Remove(Disposition)
+			ch.derive(Disposition, loanerWord)
 		}
 	case Certified:
 		if value == True && !is(text, "y|yes|true|1|x|c|certified|t|cpo|certified pre-owned") {
@@ -212,65 +228,70 @@ func unitOf(text string) string {
 }
 
 // number is the first number in a text, its thousands separators removed, with a point for decimals; "" when
-// there is none. Currency signs, letters and what follows are left out.
-func (c Cleaner) number(text string) string {
+// there is none. Currency signs, letters and what follows (rest) are left out.
+func (c Cleaner) number(text string) (digits, rest string) {
 	start := strings.IndexAny(text, "0123456789")
 	if start < 0 {
-		return ""
+		return "", ""
 	}
-	end := start
-	for end < len(text) && (text[end] >= '0' && text[end] <= '9' || text[end] == '.' || text[end] == ',') {
+	before, number := text[:start], text[start:]
+	text, ok := closeGroups(number)
+	end := 0
+	for end < len(text) && (isDigit(text[end]) || text[end] == '.' || text[end] == ',') {
 		end++
 	}
 	point, thousands := ".", ","
 	if c.CommaDecimal {
 		point, thousands = ",", "."
 	}
-	digits := strings.TrimRight(text[start:end], ".,")
+	digits, rest = strings.TrimRight(text[:end], ".,"), text[end:]
 	whole, fraction, _ := strings.Cut(digits, point)
-	if !grouped(whole, thousands) || strings.ContainsAny(fraction, ".,") {
-		return ""
+	twice := text != number && strings.Contains(whole, thousands)
+	if !ok || twice || !grouped(whole, thousands) || strings.ContainsAny(fraction, ".,") {
+		return "", ""
 	}
 	digits = strings.ReplaceAll(whole, thousands, "")
 	if fraction != "" {
 		digits += "." + fraction
 	}
-	if start > 0 && text[start-1] == '.' {
+	if strings.HasSuffix(before, ".") {
 		digits = "0." + digits
 	}
-	if negative(text[:start]) {
+	if negative(before) {
 		digits = "-" + digits
 	}
-	return digits
+	return digits, rest
 }
 
-// joinThousands takes out blanks and apostrophes that group digits by thousands: `12 345` and `12'345` are one
-// number.
-func joinThousands(text string) string {
-	if !strings.ContainsAny(text, " '’") {
-		return text
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// spaced are thousands written as `45 210` or `23'995`.
+var spaced = regexp.MustCompile(`^[0-9]{1,3}(?:(?: [0-9]{3})+|(?:'[0-9]{3})+|(?:’[0-9]{3})+)`)
+
+// closeGroups takes the separators out of the spaced thousands a text begins with. They are not ok when more
+// digits follow: a telephone number, or a slip.
+func closeGroups(text string) (closed string, ok bool) {
+	groups := ""
+	if strings.ContainsAny(text, " '’") { // most numbers stand alone
+		groups = spaced.FindString(text)
 	}
-	return thousands.ReplaceAllStringFunc(text, func(n string) string {
-		return strings.NewReplacer(" ", "", "'", "", "’", "").Replace(n)
-	})
+	if groups == "" {
+		return text, true
+	}
+	rest := text[len(groups):]
+	more := strings.TrimLeft(rest, " '’")
+	return strings.NewReplacer(" ", "", "'", "", "’", "").Replace(groups) + rest, more == "" || !isDigit(more[0])
 }
 
-var thousands = regexp.MustCompile(`\b\d{1,3}(?:[ '’]\d{3})+\b`)
-
-// shortened recognises `23k`, `23.5 K` and `1.2 million`: what was meant is a guess.
-func shortened(text string) bool {
-	last := text[len(text)-1]
-	return (last < '0' || last > '9') && multiplier.MatchString(text)
+// inThousands recognises the k of `45k`, given what stands behind the number.
+func inThousands(rest string) bool {
+	rest = strings.TrimLeft(rest, " ")
+	return rest != "" && (rest[0] == 'k' || rest[0] == 'K') && (len(rest) == 1 || !unicode.IsLetter(rune(rest[1])))
 }
 
-var multiplier = regexp.MustCompile(`(?i)\d ?(k|m|mio|mil|thousand|million)\.?$`)
-
-// telephone recognises numbers to call: `Call 800-555-0100`.
-func telephone(text string) bool {
-	return strings.ContainsAny(text, "-) ") && phone.MatchString(text)
+func unwritten(text string) string {
+	return fmt.Sprintf("%q may mean thousands; write the number out", clip(text, 40))
 }
-
-var phone = regexp.MustCompile(`\d{3}[-) ]+\d{4}\b|(?i)\bcall\b`)
 
 // grouped tells whether separators stand where thousands end. `12,5` is some other notation.
 func grouped(whole, separator string) bool {
@@ -289,10 +310,17 @@ func negative(before string) bool {
 	return strings.HasSuffix(before, "-") || strings.HasSuffix(before, "−") || strings.HasSuffix(before, "(")
 }
 
-func (c Cleaner) cleanMoney(text string) (string, string) {
-	n := c.number(joinThousands(text))
+// noAmount recognises texts whose figure is none: `Call us: 555`, `1.2 million`.
+var noAmount = regexp.MustCompile(`(?i)\bcall\b|\d ?(m|mio|thousand|million)\b`)
+
+func (c Cleaner) cleanMoney(f Field, text string) (string, string) {
+	n, rest := c.number(text)
 	switch {
-	case n == "" || shortened(text) || telephone(text):
+	case n == "" || noAmount.MatchString(text):
+		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
+	case inThousands(rest):
+		return "", unwritten(text)
+	case strings.HasPrefix(rest, "-") && strings.Count(rest, "-") > 1: // 210-555-1234
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case n[0] == '-':
 		return "", fmt.Sprintf("negative amount %q", clip(text, 40))
@@ -311,6 +339,8 @@ func (c Cleaner) cleanMoney(text string) (string, string) {
 		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
 	case amount.Cents() == 0: // sources write 0 for prices they don't tell
 		return "", ""
+	case amount.Cents() < fields[f].low || amount.Cents() > f.top():
+		return "", fmt.Sprintf("%s %s is out of range", f, amount)
 	}
 	return amount.String(), note
 }
@@ -338,14 +368,19 @@ func (c Cleaner) cleanInt(f Field, text string) (string, string) {
 	if strings.Contains(text, "://") {
 		return "", fmt.Sprintf("an address is no %s", f)
 	}
-	number := text
-	if f == Mileage {
-		number = joinThousands(text)
+	if first := strings.IndexAny(text, "0123456789"); f == Cylinders && first > 0 && unicode.IsLetter(rune(text[0])) {
+		text = text[first:] // the hyphen of I-4 and V-8 is no minus
 	}
-	digits, fraction, _ := strings.Cut(c.number(number), ".")
+	plain, rest := c.number(text)
+	digits, fraction, _ := strings.Cut(plain, ".")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || f == Mileage && shortened(text) {
+	switch {
+	case err != nil || n < 0:
 		return "", fmt.Sprintf("%q is no %s", clip(text, 40), f)
+	case inThousands(rest):
+		return "", unwritten(text)
+	case n > 0 && mayBeThousands(plain) && n*1000 <= fields[f].high: // 45.210 miles, but never 4.000 doors
+		return "", fmt.Sprintf("%q may mean thousands; its notation is a setting of the source", clip(text, 40))
 	}
 	note := ""
 	if strings.Trim(fraction, "0") != "" {
@@ -376,7 +411,7 @@ func (c Cleaner) century(yy int64) int64 {
 }
 
 func (c Cleaner) cleanLitres(text string) (string, string) {
-	n := c.number(text)
+	n, _ := c.number(text)
 	litres, err := strconv.ParseFloat(n, 64) // an engine's size, not money
 	if err == nil && strings.Contains(strings.ToLower(text), "cc") {
 		litres /= 1000

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"carfluence/internal/money"
 )
 
 var testNow = time.Date(2025, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -28,9 +30,12 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{Price, "$23 995", "23995.00", false}, {Price, "12'345.50", "12345.50", false}, {Price, "23k", "", true}, {Price, "Call 800-555-0100", "", true}, {Price, "(800) 555 0100", "", true}, {Price, "Call us: 555", "", true}, {PhotoCount, "https://a.example/7.jpg", "", true}, {Price, "$1.2 million", "", true}, {Price, "12 34", "12.00", false},
 		{Mileage, "65000", "65000", false}, {Mileage, "55,738 mi", "55738", false}, {Mileage, "172250 km", "172250", false}, {Mileage, "0", "0", false},
 		{Mileage, "1000000", "", true}, {Mileage, "TMU", "", true}, {Mileage, "12345.0", "12345", false}, {Mileage, "12345.6", "12345", true}, {Mileage, "unknown", "", false},
-		{Mileage, "45 000 km.", "45000", false}, {Mileage, "45K", "", true}, {Mileage, "1 234 567", "", true},
+		{Price, "$23 995", "23995.00", false}, {Price, "1 234 567,50", "", true}, {Price, "1 234 567.50", "1234567.50", false}, {Price, "23\u00a0995", "23995.00", false}, {Price, "23\u2009995", "23995.00", false}, {Price, "23\u202f995 $", "23995.00", false}, {Price, "23'995", "23995.00", false}, {Price, "23’995.–", "23995.00", false},
+		{Price, "999,999,999.99", "999999999.99", false}, {Price, "1,000,000,000", "", true}, {Cost, "1000000000.00", "", true}, {Price, "Call 2105551234", "", true}, {Price, "Call 210-555-1234", "", true}, {Price, "0.01", "0.01", false}, {Price, "0.004", "", true}, {Price, "20000-25000", "20000.00", false},
+		{Price, "$23 995 / 98%", "23995.00", false}, {Price, "20000 100", "20000.00", false}, {Price, "210 555 1234", "", true}, {Price, "999 98", "999.00", false}, {Price, "23 995,000", "", true}, {Price, "-23 995", "", true}, {Price, "$24K", "", true}, {Price, "23.9 k", "", true}, {Price, "1200 kg", "1200.00", false},
+		{Mileage, "45 210 km", "45210", false}, {Mileage, "45’210", "45210", false}, {Mileage, "45K", "", true}, {Mileage, "45k mi", "", true}, {Mileage, "45 k", "", true}, {Mileage, "45km", "45", false}, {Mileage, "45.210", "", true}, {Mileage, "45.210 km", "", true}, {Mileage, "0.000", "0", false}, {Mileage, "1234.567", "1234", true}, {Doors, "4.000", "4", false}, {Year, "2.021", "", true},
 		{Year, "2021", "2021", false}, {Year, "21", "2021", true}, {Year, "98", "1998", true}, {Year, "0", "", false}, {Year, "2028", "", true}, {Year, "2027", "2027", false}, {Year, "1850", "", true},
-		{Doors, "4dr", "4", false}, {Cylinders, "V6", "6", false}, {Cylinders, "Electric", "", true}, {CityMPG, "0", "", false}, {HighwayMPG, "32", "32", false},
+		{Doors, "4dr", "4", false}, {Cylinders, "V6", "6", false}, {Cylinders, "V-8", "8", false}, {Cylinders, "I-4", "4", false}, {Cylinders, "Inline - 6", "6", false}, {Cylinders, "-4", "", true}, {Doors, "x-4", "", true}, {Cylinders, "Electric", "", true}, {CityMPG, "0", "", false}, {HighwayMPG, "32", "32", false},
 		{EngineDisplacement, "2.40", "2.4", false}, {EngineDisplacement, "2.5 L", "2.5", false}, {EngineDisplacement, "1998 cc", "2", false}, {EngineDisplacement, "0", "", false}, {EngineDisplacement, "350", "", true},
 		{Condition, "N", ConditionNew, false}, {Condition, "Pre-Owned", ConditionUsed, false}, {Condition, "preowned", ConditionUsed, false}, {Condition, "CPO", ConditionUsed, false},
 		{Condition, "Certified Pre-Owned", ConditionUsed, false}, {Condition, "Demo", ConditionUsed, false}, {Condition, "true", ConditionNew, false}, {Condition, "0", ConditionUsed, false}, {Condition, "2 days left", "", true},
@@ -38,7 +43,7 @@ func TestCleanReadsWhatSourcesWrite(t *testing.T) {
 		{Disposition, "R", "retail", false}, {Disposition, "CO VEH", "company", false}, {Disposition, "?", "", true},
 		{Status, "IN-STOCK", StatusActive, false}, {Status, "Sold", StatusSold, false}, {Status, "WITHDRAWN", StatusSold, false}, {Status, "At dealer", "", true},
 		{Drivetrain, "Four Wheel Drive", "4wd", false}, {Drivetrain, "4x4", "4wd", false}, {Drivetrain, "Front-Wheel Drive", "fwd", false}, {Drivetrain, "xDrive", "awd", false}, {Drivetrain, "All Wheel Drive", "awd", false}, {Drivetrain, "RWD", "rwd", false}, {Drivetrain, "4x2", "2wd", false}, {Drivetrain, "Tracks", "", true},
-		{FuelType, "Gasoline Fuel", "gasoline", false}, {FuelType, "Plug-In Hybrid", "plugin_hybrid", false}, {FuelType, "Gas/Electric Hybrid", "hybrid", false}, {FuelType, "Flex Fuel Capability", "flex", false}, {FuelType, "BEV", "electric", false}, {FuelType, "Premium Unleaded", "gasoline", false}, {FuelType, "Coal", "", true},
+		{FuelType, "Gasoline Fuel", "gasoline", false}, {FuelType, "Plug-In Hybrid", "plugin_hybrid", false}, {FuelType, "Gas/Electric Hybrid", "hybrid", false}, {FuelType, "Flex Fuel Capability", "flex", false}, {FuelType, "BEV", "electric", false}, {FuelType, "Premium Unleaded", "gasoline", false}, {FuelType, "Liquefied Petroleum Gas", "other", false}, {FuelType, "Propane Gas", "other", false}, {FuelType, "LPG", "other", false}, {FuelType, "Natural Gas", "cng", false}, {FuelType, "Other", "other", false}, {FuelType, "Coal", "", true}, {BodyStyle, "Car", "Other", true}, {BodyStyle, "4 Door Car", "Sedan", false},
 		{TransmissionType, "8-Speed Automatic with Tiptronic", "automatic", false}, {TransmissionType, "CVT with Xtronic", "cvt", false}, {TransmissionType, "7-Speed DSG", "dual_clutch", false}, {TransmissionType, "8 Speed Paddle Shift with Automatic Modes", "automatic", false}, {TransmissionType, "6-Speed Manual", "manual", false}, {TransmissionType, "dual_clutch", "dual_clutch", false},
 		{Make, "Chevy", "Chevrolet", false}, {Make, "VW", "Volkswagen", false}, {Make, "ram", "RAM", false}, {Make, "Infiniti", "INFINITI", false}, {Make, "MERCEDES BENZ", "Mercedes-Benz", false}, {Make, "Heartland", "Heartland", false},
 		{DateInStock, "05/19/2021", "2021-05-19", false}, {DateInStock, "2021-05-19T10:11:12Z", "2021-05-19", false}, {DateInStock, "20210519", "2021-05-19", false}, {DateInStock, "1621382400", "2021-05-19", false}, {DateInStock, "1621382400000", "2021-05-19", false},
@@ -85,7 +90,7 @@ func TestBodyStyles(t *testing.T) {
 		"Sport Utility": "SUV", "4D Sport Utility": "SUV", "SUV": "SUV", "Sports Activity Vehicle": "SUV", "4D Crew Cab": "Truck", "Crew Cab Pickup": "Truck", "Pickup Crew Cab": "Truck",
 		"4D SuperCrew": "Truck", "4D CrewMax": "Truck", "4D Extended Cab": "Truck", "2D Standard Cab": "Truck", "Mega Cab": "Truck", "4D Double Cab": "Truck", "4dr Car": "Sedan", "4D Sedan": "Sedan",
 		"Sedan": "Sedan", "2dr Car": "Coupe", "2D Coupe": "Coupe", "Convertible": "Convertible", "Cabriolet": "Convertible", "Hatchback": "Hatchback", "4D Hatchback": "Hatchback", "Mini-van, Passenger": "Minivan",
-		"4D Passenger Van": "Minivan", "Minivan": "Minivan", "Station Wagon": "Wagon", "4D Wagon": "Wagon", "Cargo Van": "Van", "Crossover": "Crossover", "Estate": "Wagon", "Saloon": "Sedan", "Boat": "Other",
+		"4D Passenger Van": "Van", "Minivan": "Minivan", "Station Wagon": "Wagon", "4D Wagon": "Wagon", "Cargo Van": "Van", "Crossover": "Crossover", "Estate": "Wagon", "Saloon": "Sedan", "Boat": "Other",
 	} {
 		if got, _ := (Cleaner{Now: testNow}).Clean(BodyStyle, raw); got != want {
 			t.Errorf("%q became %q, want %q", raw, got, want)
@@ -123,6 +128,13 @@ func TestSetTellsWhatAValueImplies(t *testing.T) {
 		{"gears", []string{"transmission", "8-Speed Automatic"}, map[string]string{"transmission_type": "automatic", "gears": "8"}},
 		{"gears of their own", []string{"gears", "9", "transmission", "8-Speed Automatic"}, map[string]string{"gears": "9"}},
 		{"photos are counted", []string{"photos", "http://a.example/1|http://a.example/2"}, map[string]string{"photo_count": "2"}},
+		{"a passenger van of a minivan", []string{"model", "Grand Caravan SE", "body_style", "4D Passenger Van"}, map[string]string{"body_style": "Minivan"}},
+		{"a passenger van of another model", []string{"model", "Transit-350", "body_style", "4D Passenger Van"}, map[string]string{"body_style": "Van"}},
+		{"a cargo van of a minivan", []string{"model", "Grand Caravan", "body_style", "Cargo Van"}, map[string]string{"body_style": "Van"}},
+		{"a 4x2 car", []string{"body_style", "4D Sedan", "drivetrain", "4x2"}, map[string]string{"drivetrain": "fwd"}},
+		{"a 4x2 truck", []string{"body_style", "Crew Cab", "drivetrain", "4x2"}, map[string]string{"drivetrain": "2wd"}},
+		{"a 4x2 of no body", []string{"drivetrain", "4x2"}, map[string]string{"drivetrain": "2wd"}},
+		{"a 2wd car", []string{"body_style", "Sedan", "drivetrain", "2WD"}, map[string]string{"drivetrain": "2wd"}},
 		{"no status from an empty cell", []string{"status", ""}, map[string]string{}},
 	} {
 		var ch Change
@@ -171,7 +183,7 @@ func TestCleanIsCanonical(t *testing.T) {
 	c := Cleaner{Now: testNow}
 	rapid.Check(t, func(t *rapid.T) {
 		f := Field(rapid.IntRange(0, int(NumFields)-1).Draw(t, "field"))
-		raw := rapid.OneOf(rapid.String(), rapid.StringMatching(`[-$( ]{0,2}[0-9]{1,7}[.,/ ]?[0-9]{0,4} ?(km|mi|L|%)?`), rapid.StringMatching(`(https?://[a-z]{1,4}\.example/[a-z,|]{0,5}[,| ]){0,3}`), rapid.SampledFrom(append([]string{"-"}, fields[f].words...))).Draw(t, "raw")
+		raw := rapid.OneOf(rapid.String(), rapid.StringMatching(`[-$( ]{0,2}[0-9]{1,11}[.,/ '’]?[0-9]{0,4} ?(k|km|mi|L|%)?`), rapid.StringMatching(`(https?://[a-z]{1,4}\.example/[a-z,|]{0,5}[,| ]){0,3}`), rapid.SampledFrom(append([]string{"-"}, fields[f].words...))).Draw(t, "raw")
 		got, _ := c.Clean(f, raw)
 		if !utf8.ValidString(got) {
 			t.Fatalf("%s %q became %q", f, raw, got)
@@ -195,6 +207,10 @@ func checkCanonical(t *rapid.T, f Field, got string) {
 	case Enum:
 		if !f.hasWord(got) {
 			t.Fatalf("%s: %q is no word of its list", f, got)
+		}
+	case Money:
+		if amount, err := money.Parse(got); err != nil || amount.Cents() < fields[f].low || amount.Cents() > f.top() {
+			t.Fatalf("%s: %q is out of range", f, got)
 		}
 	case Text:
 		if utf8.RuneCountInString(got) > f.limit() || got != strings.TrimSpace(got) {

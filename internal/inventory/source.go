@@ -85,6 +85,7 @@ var bundles = [...][]Field{
 	{Transmission, TransmissionType, Gears},
 	{Photos, PhotoCount, PhotosUpdatedAt},
 	{Mileage, MileageUnit},
+	{Certified, CertifiedProgram},
 	{DealershipID, SourceDealerCode, SourceDealerName},
 	{ExteriorColor, ExteriorColorGeneric, ExteriorColorCode, ExteriorColorHex},
 	{InteriorColor, InteriorColorGeneric, InteriorColorCode, InteriorColorHex},
@@ -178,6 +179,9 @@ func overlay(v *Values, records []*record, overrides Set) {
 		if overrides.Has(f) {
 			v[f] = api[f]
 		}
+	}
+	if overrides.Has(Condition) && v[Condition] == ConditionNew && !overrides.Has(Certified) { // certified ones are pre-owned
+		v[Certified], v[CertifiedProgram] = "", ""
 	}
 }
 

@@ -42,6 +42,11 @@ func canonicalValue(t *rapid.T, f Field) string {
 
 func drawChange(t *rapid.T, vin string) Change {
 	c := Change{VIN: vin}
+	if rapid.Bool().Draw(t, "of a feed") { // whose texts say more than their own field
+		f := rapid.SampledFrom([]Field{Condition, Transmission, Certified}).Draw(t, "text")
+		raw := rapid.SampledFrom([]string{"CPO", "U", "N", "Demo", "6-Speed Manual", "Geartronic", "No", ""}).Draw(t, "raw")
+		_ = Cleaner{Now: testNow}.Set(&c, f, raw)
+	}
 	for _, f := range rapid.SliceOfN(rapid.Uint8Range(0, uint8(NumFields)-1), 1, 8).Draw(t, "fields") {
 		c.Put(Field(f), canonicalValue(t, Field(f)))
 	}
@@ -58,7 +63,8 @@ func TestMergeTouchesOnlyWhatAChangeSays(t *testing.T) {
 		exact := rapid.Bool().Draw(t, "exact")
 		changed := v.Merge(&c, exact)
 		for f := range NumFields {
-			follows := (f == Gears || f == TransmissionType) && (changed.Has(TransmissionType) || changed.Has(Transmission)) || f == PhotoCount && changed.Has(Photos)
+			follows := (f == Gears || f == TransmissionType) && changed.Has(Transmission) || f == Gears && changed.Has(TransmissionType) || f == PhotoCount && changed.Has(Photos) ||
+				f == CertifiedProgram && changed.Has(Certified) || c.denied.Has(f) && (before[f] == True || before[f] == "loaner")
 			switch {
 			case (v[f] != before[f]) != changed.Has(f):
 				t.Fatalf("%s: %q, before %q, changed %v", f, v[f], before[f], changed.Has(f))
@@ -165,6 +171,49 @@ func TestCountersFollowTheRows(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What one text has implied goes when another takes its place that does not.
+func TestWhatATextImpliedIsTakenBack(t *testing.T) {
+	type cells = map[Field]string
+	for name, tt := range map[string]struct {
+		before, after cells
+		want          cells
+	}{
+		"certified no more":             {cells{Condition: "CPO"}, cells{Condition: "U"}, cells{Condition: ConditionUsed, Certified: ""}},
+		"certified and a new car":       {cells{Condition: "CPO"}, cells{Condition: "N"}, cells{Condition: ConditionNew, Certified: ""}},
+		"certified by a column":         {cells{Condition: "U", Certified: "Y"}, cells{Condition: "U", Certified: "Y"}, cells{Certified: True}},
+		"a condition that says nothing": {cells{Condition: "CPO"}, cells{Condition: "2 days left"}, cells{Condition: "", Certified: True}},
+		"no condition":                  {cells{Condition: "CPO"}, cells{Price: "1"}, cells{Condition: ConditionUsed, Certified: True}},
+		"a loaner no more":              {cells{Condition: "Demo"}, cells{Condition: "N"}, cells{Condition: ConditionNew, Disposition: ""}},
+		"a used loaner no more":         {cells{Condition: "Demo"}, cells{Condition: "U"}, cells{Condition: ConditionUsed, Disposition: ""}},
+		"another disposition stays":     {cells{Condition: "U", Disposition: "fleet"}, cells{Condition: "U"}, cells{Disposition: "fleet"}},
+		"a certified loaner":            {cells{Condition: "Demo"}, cells{Condition: "CPO"}, cells{Disposition: "", Certified: True}},
+		"a programme":                   {cells{Certified: "Ford Blue Advantage"}, cells{Certified: "No"}, cells{Certified: False, CertifiedProgram: ""}},
+		"a programme not named again":   {cells{Certified: "Ford Blue Advantage"}, cells{Certified: "Yes"}, cells{Certified: True, CertifiedProgram: "Ford Blue Advantage"}},
+		"a programme by condition":      {cells{Condition: "CPO", CertifiedProgram: "HPD"}, cells{Condition: "U"}, cells{Certified: "", CertifiedProgram: ""}},
+		"a transmission of no type":     {cells{Transmission: "6-Speed Manual"}, cells{Transmission: "Geartronic"}, cells{TransmissionType: "", Gears: ""}},
+		"no transmission":               {cells{Transmission: "6-Speed Manual"}, cells{Transmission: ""}, cells{TransmissionType: "", Gears: ""}},
+		"a type stated by itself":       {cells{Transmission: "Hydromatic", TransmissionType: "automatic"}, cells{Transmission: "Geartronic"}, cells{TransmissionType: "automatic"}},
+		"gears stated by themselves":    {cells{Transmission: "8-Speed Geartronic", Gears: "7"}, cells{Transmission: "Geartronic"}, cells{Gears: "7"}},
+		"the same said shorter":         {cells{Transmission: "6-Speed Manual"}, cells{Transmission: "manual"}, cells{TransmissionType: "manual", Gears: "6"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.imports(row(truck, 2, tt.before))
+			h.imports(row(truck, 2, tt.after))
+			got := h.values(truck)
+			var atOnce Values
+			first, second := row(truck, 2, tt.before), row(truck, 3, tt.after)
+			first.add(&second)
+			atOnce.Merge(&first, true)
+			for f, want := range tt.want {
+				if got[f] != want || f != Gears && atOnce[f] != want {
+					t.Errorf("%s is %q, of one batch %q, want %q", f, got[f], atOnce[f], want)
+				}
+			}
+		})
+	}
 }
 
 func TestLastWordOfABatchWins(t *testing.T) {

@@ -21,6 +21,7 @@ type Change struct {
 	Hash    int64 // of the row as the source wrote it, to know it again (see Stock.Known); 0 never to
 
 	derived Set // present only because another field's text says so
+	denied  Set // where another field's text rules out what such a text alone may have said before
 }
 
 // Put sets a field to a canonical value, and what follows from it: a transmission's type and gears, the
@@ -73,18 +74,38 @@ func (v *Values) Merge(c *Change, exact bool) (changed Set) {
 	return changed
 }
 
-// followers are fields that follow from another unless a source states them itself.
-var followers = [...]struct{ from, follows Field }{
-	{Transmission, TransmissionType}, {Transmission, Gears}, {TransmissionType, Gears}, {Photos, PhotoCount},
-}
-
 // forget adds what followed from a value that is about to change, and that the change does not tell anew: gears
-// of another transmission, the number of other photos.
+// of a transmission of another type, the number of other photos. What a text implied is forgotten only where it
+// is what is stored; where it differs, somebody stated it.
 func (v *Values) forget(c *Change, changed *Set) {
-	for _, p := range followers {
-		if changed.Has(p.from) && v[p.follows] != "" && !c.Present.Has(p.follows) {
-			changed.Add(p.follows) // c.Values has nothing there
+	drop := func(f Field) {
+		if v[f] != "" && !c.Present.Has(f) {
+			changed.Add(f) // c.Values has nothing there
 		}
+	}
+	if changed.Has(Transmission) {
+		kind, gears := transmissionOf(strings.ToLower(v[Transmission]))
+		if v[TransmissionType] == kind {
+			drop(TransmissionType)
+		}
+		if v[Gears] == gears {
+			drop(Gears)
+		}
+	}
+	if changed.Has(TransmissionType) {
+		drop(Gears)
+	}
+	if changed.Has(Photos) {
+		drop(PhotoCount)
+	}
+	if c.denied.Has(Disposition) && v[Disposition] == loanerWord {
+		drop(Disposition)
+	}
+	if c.denied.Has(Certified) && v[Certified] == True {
+		drop(Certified)
+	}
+	if changed.Has(Certified) && c.Values[Certified] != True {
+		drop(CertifiedProgram)
 	}
 }
 

@@ -151,6 +151,15 @@ func row(vin string, line int, cells map[Field]string) Change {
 	return c
 }
 
+func (h *house) values(vin string) Values {
+	h.Helper()
+	v, err := h.stock.Get(h.Context(), h.tenant(), vin, "")
+	if err != nil {
+		h.Fatal(err)
+	}
+	return v.Values
+}
+
 func (h *house) dealership(name, zone string) string {
 	h.Helper()
 	d, err := h.dealers.Create(h.Context(), h.tenant(), audit.Actor{}, dealer.Dealer{Name: name, TimeZone: zone})
@@ -208,6 +217,40 @@ func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
 	}
 	if v = h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":null}`); v["price"] != "29000.00" || !cmp.Equal(v["overrides"], []any{"custom"}) {
 		t.Errorf("released: %v %v", v["price"], v["overrides"])
+	}
+}
+
+// A feed does not complete what a PATCH has said by what it had to say itself.
+func TestFeedsLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
+	type cells = map[Field]string
+	for name, tt := range map[string]struct {
+		patch string
+		feed  cells
+		want  cells
+	}{
+		"transmission":                     {`{"transmission":"Manual"}`, cells{Transmission: "8-Speed Automatic"}, cells{TransmissionType: "manual", Gears: ""}},
+		"gears told by themselves":         {`{"transmission":"Manual"}`, cells{Transmission: "8-Speed Automatic", Gears: "6"}, cells{TransmissionType: "manual", Gears: ""}},
+		"mileage":                          {`{"mileage":1000}`, cells{Mileage: "2000 km"}, cells{Mileage: "1000", MileageUnit: ""}},
+		"certified":                        {`{"certified":false}`, cells{Certified: "HPD"}, cells{Certified: False, CertifiedProgram: ""}},
+		"condition":                        {`{"condition":"new"}`, cells{Condition: "CPO"}, cells{Condition: ConditionNew, Certified: ""}},
+		"condition, certified by a column": {`{"condition":"used"}`, cells{Condition: "N", Certified: ""}, cells{Condition: ConditionUsed, Certified: False}},
+		"a loaner":                         {`{"condition":"new","disposition":"loaner"}`, cells{Condition: "U"}, cells{Condition: ConditionNew, Disposition: "loaner"}},
+		"photos":                           {`{"photos":["http://b/1"],"photo_count":null}`, cells{Photos: "http://a/1|http://a/2"}, cells{Photos: `["http://b/1"]`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.imports(row(truck, 2, cells{Make: "Ford"}))
+			h.vehicle(200, "", "PATCH", "/inventory/"+truck, tt.patch)
+			for range 2 {
+				h.imports(row(truck, 2, tt.feed))
+			}
+			got := h.values(truck)
+			for f, want := range tt.want {
+				if got[f] != want {
+					t.Errorf("%s is %q, want %q", f, got[f], want)
+				}
+			}
+		})
 	}
 }
 

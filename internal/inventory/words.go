@@ -49,6 +49,8 @@ func certifiedOf(text string) bool {
 	return !is(text, "|n|no|false|0|f|not certified|none|non certified|-|-1|n/a|na|null|nan|#n/a|unknown|tbd")
 }
 
+const loanerWord = "loaner"
+
 func dispositionOf(text string) string {
 	switch {
 	case is(text, "r|retail"):
@@ -60,7 +62,7 @@ func dispositionOf(text string) string {
 	case is(text, "co veh|company|company vehicle|company car"):
 		return "company"
 	case is(text, "loaner|demo|courtesy"):
-		return "loaner"
+		return loanerWord
 	}
 	return ""
 }
@@ -79,7 +81,7 @@ func statusOf(text string) string {
 
 // bodies in the order in which they are tried: what decides stands before what is common.
 var bodies = []struct{ words, body string }{
-	{"minivan|mini-van|mini van|passenger van", "Minivan"},
+	{"minivan|mini-van|mini van", "Minivan"},
 	{"crossover|cuv", "Crossover"},
 	{"suv|sport utility|sport-utility|utility|activity vehicle", "SUV"},
 	{"convertible|cabrio|roadster|spyder|spider", "Convertible"},
@@ -100,10 +102,25 @@ func bodyOf(text string) string {
 	switch {
 	case is(text, "2dr car|2 door car|2d car"):
 		return "Coupe"
-	case is(text, "4dr car|4 door car|4d car|car"):
+	case is(text, "4dr car|4 door car|4d car"):
 		return "Sedan"
 	}
 	return "Other"
+}
+
+// carBodies are those of cars in the narrow sense, whose 4x2 is driven by its front wheels.
+const carBodies = "Sedan|Coupe|Hatchback|Wagon|Convertible"
+
+// isMinivan tells whether a model comes as a minivan only, so that its passenger van is one.
+func isMinivan(model string) bool {
+	model = strings.ToLower(model) + " "
+	for name := range strings.SplitSeq("sienna|odyssey|caravan|grand caravan|pacifica|voyager|grand voyager|town & country|town and country|carnival|sedona|"+
+		"quest|entourage|freestar|windstar|routan|uplander|mazda5|mpv|previa", "|") {
+		if strings.HasPrefix(model, name+" ") {
+			return true
+		}
+	}
+	return false
 }
 
 func drivetrainOf(text string) string {
@@ -138,9 +155,11 @@ func fuelOf(text string) string {
 		return "flex"
 	case contains(text, "cng|natural gas"):
 		return "cng"
+	case contains(text, "lpg|propane|petroleum gas"):
+		return "other"
 	case contains(text, "gas|unleaded|regular|premium|petrol"):
 		return "gasoline"
-	case contains(text, "lpg|propane|other"):
+	case contains(text, "other"):
 		return "other"
 	}
 	return ""

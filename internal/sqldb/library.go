@@ -49,6 +49,7 @@ func migrateJobs(version int) func(context.Context, *sql.Tx) error {
 		if err != nil {
 			return fmt.Errorf("job tables: %w", err)
 		}
+		//lint:ignore SA1019 discouraged for PostgreSQL's enum types, which can't be used in the transaction that adds to them
 		if _, err := m.MigrateTx(ctx, tx, rivermigrate.DirectionUp, &rivermigrate.MigrateOpts{TargetVersion: version}); err != nil {
 			return fmt.Errorf("job tables: %w", err)
 		}

@@ -22,6 +22,8 @@ var unbound = map[string]string{
 	"change":         "read by every replica",
 	"replica":        "read by every replica",
 	"login_throttle": "counts addresses that may belong to nobody",
+	"river_job":      "one queue works the jobs of all groups; the group is in a job's arguments",
+	"river_leader":   "belongs to the installation",
 }
 
 var (

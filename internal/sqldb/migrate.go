@@ -57,7 +57,8 @@ func (db *DB) provider(store Store) (*goose.Provider, error) {
 		return nil, fmt.Errorf("migrations of %s: %w", store, err)
 	}
 	p, err := goose.NewProvider(goose.DialectSQLite3, db.pool.write, dir,
-		goose.WithTableName("schema_version_"+string(store)), goose.WithDisableGlobalRegistry(true))
+		goose.WithTableName("schema_version_"+string(store)), goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(goMigrations(store)...))
 	if err != nil {
 		return nil, fmt.Errorf("migrations of %s: %w", store, err)
 	}

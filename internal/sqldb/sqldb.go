@@ -34,6 +34,7 @@ type pool struct {
 	write, read           *sql.DB
 	writeStmts, readStmts statements
 	path                  string
+	options               Options
 }
 
 // statements are prepared once, by their text.

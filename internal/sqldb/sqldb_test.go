@@ -1,13 +1,18 @@
 package sqldb_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
 
 	"carfluence/internal/errs"
 	"carfluence/internal/sqldb"
@@ -202,5 +207,49 @@ func TestABackupIsWholeWhileWritesGoOn(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err != nil || groups(t, copied) > groups(t, db) {
 		t.Errorf("%d rows copied of %d", groups(t, copied), groups(t, db))
+	}
+}
+
+// TestTheJobLibraryKnowsItsTables fails when the library is updated without a migration to its new tables.
+func TestTheJobLibraryKnowsItsTables(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Stock)
+	conn, err := db.Connect(t.Context(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	m, err := rivermigrate.New(riversqlite.New(conn), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := m.Validate(t.Context(), nil); err != nil || !res.OK {
+		t.Errorf("%+v %v", res, err)
+	}
+	if n, err := db.Migrate(t.Context(), sqldb.Stock); err != nil || n != 0 {
+		t.Errorf("a second migration took %d steps: %v", n, err)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALentTransactionIsTheCallers(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	sentinel := errors.New("no")
+	err := db.Transact(t.Context(), func(tx *sqldb.DB) error {
+		return errors.Join(tx.Lend(t.Context(), "add", func(lent *sql.Tx) error {
+			_, err := lent.ExecContext(t.Context(), `INSERT INTO dealer_group (id, name, created_at) VALUES ('a', 'a', 0)`)
+			return err
+		}), sentinel)
+	})
+	if !errors.Is(err, sentinel) || groups(t, db) != 0 {
+		t.Errorf("%v, %d rows", err, groups(t, db))
+	}
+	err = db.Lend(t.Context(), "add", func(lent *sql.Tx) error {
+		_, err := lent.ExecContext(t.Context(), `INSERT INTO dealer_group (id, name, created_at) VALUES ('a', 'a', 0)`)
+		return err
+	})
+	if err != nil || groups(t, db) != 1 {
+		t.Errorf("%v, %d rows", err, groups(t, db))
 	}
 }

@@ -39,7 +39,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		_ = write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &DB{pool: &pool{write: write, read: read, path: path}}, nil
+	return &DB{pool: &pool{write: write, read: read, path: path, options: o}}, nil
 }
 
 func openSide(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
@@ -117,6 +117,11 @@ func IsFull(err error) bool {
 	return hasPrimary(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 }
 
+// IsBusy tells that another connection held the store's write lock for too long.
+func IsBusy(err error) bool {
+	return hasPrimary(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+}
+
 func hasCode(err error, codes ...int) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -153,7 +158,7 @@ func classify(doing string, err error) error {
 		return sql.ErrNoRows
 	case IsFull(err):
 		return errs.UnavailableFor(5*time.Second, "The database can't be written at the moment; nothing was changed. Try again shortly.", fmt.Errorf("%s: %w", doing, err))
-	case hasPrimary(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN),
+	case IsBusy(err), hasPrimary(err, sqlite3.SQLITE_CANTOPEN),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone):
 		return errs.UnavailableFor(time.Second, "The database is busy; nothing was changed. Try again shortly.", fmt.Errorf("%s: %w", doing, err))
 	case strings.Contains(err.Error(), "database is closed"):

@@ -293,7 +293,10 @@ func (c Cleaner) cleanMoney(text string) (string, string) {
 	n := c.number(joinThousands(text))
 	switch {
 	case n == "" || shortened(text) || telephone(text):
-		return "", fmt.Sprintf("%q is no amount", clip(text, 40))
+		other := c
+		other.CommaDecimal = !c.CommaDecimal
+		readable := n == "" && other.number(joinThousands(text)) != ""
+		return "", fmt.Sprintf("%q is no amount%s", clip(text, 40), settingOf(readable, "the decimal comma"))
 	case n[0] == '-':
 		return "", fmt.Sprintf("negative amount %q", clip(text, 40))
 	}
@@ -313,6 +316,14 @@ func (c Cleaner) cleanMoney(text string) (string, string) {
 		return "", ""
 	}
 	return amount.String(), note
+}
+
+// settingOf adds to a warning that the source's settings would help.
+func settingOf(helps bool, what string) string {
+	if !helps {
+		return ""
+	}
+	return "; " + what + " is a setting of the source"
 }
 
 // mayBeThousands recognises `23.995`, which where commas are decimals means 23,995.
@@ -407,7 +418,10 @@ var (
 func (c Cleaner) cleanDate(text string) (string, string) {
 	t, ok := c.instant(text)
 	if !ok {
-		return "", fmt.Sprintf("%q is no date", clip(text, 40))
+		other := c
+		other.DayFirst = !c.DayFirst
+		_, readable := other.instant(text)
+		return "", fmt.Sprintf("%q is no date%s", clip(text, 40), settingOf(readable, "the order of day and month"))
 	}
 	note := ""
 	if t.After(c.Now.AddDate(0, 0, 1)) {

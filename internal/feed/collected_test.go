@@ -276,6 +276,11 @@ func TestCollectedDefects(t *testing.T) {
 	if got.format.Charset != Charset1252 || got.format.Delimiter != '|' {
 		t.Errorf("format %+v", got.format)
 	}
+	warned := map[int]bool{}
+	for _, n := range got.notes {
+		warned[n.Line] = true
+	}
+	doubted := map[string]bool{"check digit wrong": true, "two-digit year": true, "row two fields short": true} // others are read without doubt, or refused
 	byLine := map[int]*inventory.Change{}
 	for i := range got.changes {
 		byLine[got.changes[i].Line] = &got.changes[i]
@@ -288,6 +293,9 @@ func TestCollectedDefects(t *testing.T) {
 		}
 		if c == nil {
 			continue
+		}
+		if warned[c.Line] != doubted[orEmpty(w.Issue)] {
+			t.Errorf("record %d (%s): warned %v", w.Record, orEmpty(w.Issue), warned[c.Line])
 		}
 		v := &c.Values
 		if c.VIN != w.VIN || v[inventory.Price] != amount(w.Price) || v[inventory.Year] != strconv.Itoa(w.Year) || v[inventory.ExteriorColor] != orEmpty(w.ExteriorColor) ||

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/inventory"
 )
@@ -38,11 +41,16 @@ type mapped struct {
 
 func mapAll(t testing.TB, r io.Reader, name string) mapped {
 	t.Helper()
+	return mapAllWith(t, r, name, Options{})
+}
+
+func mapAllWith(t testing.TB, r io.Reader, name string, o Options) mapped {
+	t.Helper()
 	rd, err := NewReader(r, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewMapping(rd.Header, rd.Sample(), Options{})
+	m, err := NewMapping(rd.Header, rd.Sample(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +109,66 @@ func TestCollectedFilesAreReadWhole(t *testing.T) {
 						t.Log(f)
 					}
 				}
+			}
+		})
+	}
+}
+
+func TestCollectedLeads(t *testing.T) {
+	got := mapAllWith(t, openCollected(t, "derived/elead-opportunities-flat.csv"), "a.csv", Options{Type: TypeElead})
+	if len(got.changes) != 46 || len(got.vins()) != 30 || len(got.faults) != 14 {
+		t.Errorf("%d rows, %d vehicles, %d left out", len(got.changes), len(got.vins()), len(got.faults))
+	}
+	for _, f := range got.faults {
+		if !f.Skipped {
+			t.Errorf("%+v", f)
+		}
+	}
+	for _, c := range got.changes {
+		if c.Present.Has(inventory.Status) || c.Present.Has(inventory.Price) || c.Present.Has(inventory.Mileage) {
+			t.Errorf("line %d: %v", c.Line, c.Present.Names())
+		}
+	}
+}
+
+func TestCollectedAuctions(t *testing.T) {
+	got := mapAll(t, openCollected(t, "us-auction-listings-a.csv"), "a.csv")
+	free, far := 0, 0
+	for _, c := range got.changes {
+		if c.Values[inventory.Price] == "" {
+			free++
+		}
+		if c.Values[inventory.Mileage] == "" {
+			far++
+		}
+		if c.VIN != strings.ToUpper(c.VIN) || len(c.VIN) != 17 {
+			t.Errorf("line %d: VIN %q", c.Line, c.VIN)
+		}
+	}
+	if free != 43 || far != 1 {
+		t.Errorf("%d without a price, %d without a mileage", free, far)
+	}
+	if len(got.faults) != 1 || got.faults[0].Reason != "no VIN: has 13 characters, not 17" {
+		t.Errorf("%+v", got.faults)
+	}
+}
+
+func TestCollectedColoursHaveNoOddBlanks(t *testing.T) {
+	got := mapAll(t, openCollected(t, "toyota-bz4x-2023-07-13.csv"), "a.csv")
+	for _, c := range got.changes {
+		if strings.ContainsRune(c.Values[inventory.ExteriorColor], '\u00a0') || strings.Contains(c.Values[inventory.ExteriorColor], "  ") {
+			t.Errorf("line %d: %q", c.Line, c.Values[inventory.ExteriorColor])
+		}
+	}
+}
+
+// The vendors' own types read their files as the union does.
+func TestCollectedTypes(t *testing.T) {
+	for name, kind := range map[string]string{"derived/vauto-34col.csv": TypeVAuto, "vauto-single-row.csv": TypeVAuto, "derived/homenet-comma.csv": TypeHomeNet, "derived/custom-dirty-pipe.txt": TypeCustom} {
+		t.Run(kind, func(t *testing.T) {
+			typed := mapAllWith(t, openCollected(t, name), name, Options{Type: kind})
+			if d := cmp.Diff(mapAll(t, openCollected(t, name), name).vins(), typed.vins(), cmp.AllowUnexported(inventory.Change{})); d != "" {
+				t.Error(d)
 			}
 		})
 	}
@@ -208,6 +276,11 @@ func TestCollectedDefects(t *testing.T) {
 	if got.format.Charset != Charset1252 || got.format.Delimiter != '|' {
 		t.Errorf("format %+v", got.format)
 	}
+	warned := map[int]bool{}
+	for _, n := range got.notes {
+		warned[n.Line] = true
+	}
+	doubted := map[string]bool{"check digit wrong": true, "two-digit year": true, "row two fields short": true} // others are read without doubt, or refused
 	byLine := map[int]*inventory.Change{}
 	for i := range got.changes {
 		byLine[got.changes[i].Line] = &got.changes[i]
@@ -220,6 +293,9 @@ func TestCollectedDefects(t *testing.T) {
 		}
 		if c == nil {
 			continue
+		}
+		if warned[c.Line] != doubted[orEmpty(w.Issue)] {
+			t.Errorf("record %d (%s): warned %v", w.Record, orEmpty(w.Issue), warned[c.Line])
 		}
 		v := &c.Values
 		if c.VIN != w.VIN || v[inventory.Price] != amount(w.Price) || v[inventory.Year] != strconv.Itoa(w.Year) || v[inventory.ExteriorColor] != orEmpty(w.ExteriorColor) ||

@@ -1,32 +1,42 @@
 package feed
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// likeness of two header keys, 0 to 1: edit distance without blanks, or the words they share, whichever is
-// higher. Digits must be the same: misc price 1 is not misc price 2.
-func likeness(a, b string) float64 {
-	if a == b {
-		return 1
-	}
-	x, y := squeezed(a), squeezed(b)
-	if x == "" || y == "" || len(x) > maxOwnName || len(y) > maxOwnName || digitsOf(x) != digitsOf(y) {
+// term is a header key taken apart for comparison.
+type term struct {
+	words  []string // spelled out
+	text   string   // the same without blanks
+	digits string
+}
+
+func termOf(key string) term {
+	w := words(key)
+	text := strings.Join(w, "")
+	return term{w, text, digitsOf(text)}
+}
+
+// likeness of two keys, 0 to 1: edit distance without blanks, or the words they share, whichever is higher. Digits
+// must be the same: misc price 1 is not misc price 2.
+func likeness(a, b term) float64 {
+	switch {
+	case a.text == "" || len(a.text) > maxOwnName || len(b.text) > maxOwnName || a.digits != b.digits:
 		return 0
-	}
-	if x == y {
+	case a.text == b.text:
 		return 0.98
 	}
-	return max(spelledAlike(x, y), sharedWords(a, b))
+	return max(spelledAlike(a.text, b.text), sharedWords(a, b))
 }
 
 // near is likeness where it is high enough to mean the same: a letter or two of a word that is not short, or most
 // words.
-func near(a, b string) float64 {
+func near(a, b term) float64 {
 	like := likeness(a, b)
 	switch {
-	case like >= 0.8 && min(len(squeezed(a)), len(squeezed(b))) >= 4:
+	case like >= 0.8 && min(len(a.text), len(b.text)) >= 4:
 		return like
 	case like >= 0.6 && sharedWords(a, b) == like:
 		return like
@@ -34,8 +44,13 @@ func near(a, b string) float64 {
 	return 0
 }
 
+// spelledAlike is 0 for lengths so different that half of the letters can't be the same.
 func spelledAlike(x, y string) float64 {
-	longer := max(utf8.RuneCountInString(x), utf8.RuneCountInString(y))
+	n, m := utf8.RuneCountInString(x), utf8.RuneCountInString(y)
+	longer := max(n, m)
+	if 2*min(n, m) < longer {
+		return 0
+	}
 	return 1 - float64(distance(x, y))/float64(longer)
 }
 
@@ -60,21 +75,15 @@ func words(key string) []string {
 	return list
 }
 
-func squeezed(key string) string { return strings.Join(words(key), "") }
-
 // sharedWords is the share of words that two keys have in common, a little below what spelling proves.
-func sharedWords(a, b string) float64 {
-	x, y := words(a), words(b)
+func sharedWords(a, b term) float64 {
 	both := 0
-	for _, w := range x {
-		for _, v := range y {
-			if w == v {
-				both++
-				break
-			}
+	for _, w := range a.words {
+		if slices.Contains(b.words, w) {
+			both++
 		}
 	}
-	return 0.9 * float64(both) / float64(max(len(x), len(y)))
+	return 0.9 * float64(both) / float64(max(len(a.words), len(b.words)))
 }
 
 func digitsOf(s string) string {

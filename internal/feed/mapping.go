@@ -193,7 +193,7 @@ func (r *reading) readVIN(m *Mapping) *Problem {
 		case err != nil && nothing(raw):
 			continue
 		case err != nil:
-			p := r.problem(c, raw, err.Error())
+			p := r.problem(c, raw, "no VIN: "+vin.Explain(r.change.VIN))
 			return &p
 		case status == vin.CheckDigitFailed:
 			r.notes = append(r.notes, r.problem(c, raw, fmt.Sprintf("position 9 of the VIN is no right check digit; it ought to be %c", vin.CheckDigit(r.change.VIN))))

@@ -124,9 +124,9 @@ func nearestFields(text string) []string {
 		score float64
 	}
 	var found []near
-	key := headerKey(text)
+	meant := termOf(headerKey(text))
 	for _, name := range targetNames() {
-		if s := likeness(key, headerKey(name)); s >= 0.5 {
+		if s := likeness(meant, termOf(headerKey(name))); s >= 0.5 {
 			found = append(found, near{name, s})
 		}
 	}

@@ -31,7 +31,9 @@ type suggester struct {
 	clean inventory.Cleaner
 	kind  string
 	names map[string][]string // header key → fields it is a known name of
-	taken map[string]int      // field → index of the column that feeds it first
+	keys  []string            // these keys, in order
+	terms map[string]term
+	taken map[string]int // field → index of the column that feeds it first
 }
 
 func newSuggester(c inventory.Cleaner, m *Mapping) *suggester {
@@ -46,6 +48,11 @@ func newSuggester(c inventory.Cleaner, m *Mapping) *suggester {
 	if len(m.vins) > 0 {
 		s.taken[targetVIN] = m.vins[0].index
 	}
+	s.terms = make(map[string]term, len(s.names))
+	for key := range s.names {
+		s.terms[key] = termOf(key)
+	}
+	s.keys = slices.Sorted(maps.Keys(s.names))
 	return s
 }
 
@@ -103,8 +110,9 @@ func (s *suggester) byName(key string, values []string) map[string]Suggestion {
 	if len(found) > 0 || key == "" {
 		return found
 	}
-	for _, known := range slices.Sorted(maps.Keys(s.names)) {
-		like := near(key, known)
+	meant := termOf(key)
+	for _, known := range s.keys {
+		like := near(meant, s.terms[known])
 		if like == 0 {
 			continue
 		}

@@ -82,7 +82,7 @@ var synonyms = []synonym{
 	// Last: other fields follow from their texts, unless a column of their own says more.
 	{inventory.Condition, "newused, type, isnew, new used, nu, condition, state of vehicle, inventory type, title, listing type"},
 	{inventory.Transmission, "transmission description, transmission, trans, gearbox"},
-	{inventory.Mileage, "odometer, mileage, miles, odometer reading, kms, kilometers, kilometres, mileage value, mileagevalue, mileage km, odometer km, mileage mi, odometer mi, odometer miles"},
+	{inventory.Mileage, "odometer, mileage, miles, odometer reading, kms, km, kilometers, kilometres, mileage value, mileagevalue, mileage km, odometer km, mileage mi, odometer mi, odometer miles"},
 	{inventory.Photos, "photos, photo url list, imagelist, photo urls, images, image urls, picturerefs, media, image, image url, photo url, image link"},
 }
 
@@ -201,7 +201,7 @@ var doubtful = map[string]bool{
 }
 
 // kilometres are what a column of these names counts.
-var kilometres = map[string]bool{"kms": true, "kilometers": true, "kilometres": true, "mileage km": true, "odometer km": true}
+var kilometres = map[string]bool{"kms": true, "km": true, "kilometers": true, "kilometres": true, "mileage km": true, "odometer km": true}
 
 // leadColumns give away a file of sales opportunities: its status is a lead's, never a car's.
 var leadColumns = []string{"uptype", "opportunityid", "opportunity id", "soughtvehicles vin"}

@@ -40,7 +40,7 @@ func goMigrations(store Store) []*goose.Migration {
 	if store != Stock {
 		return nil
 	}
-	return []*goose.Migration{goose.NewGoMigration(4, &goose.GoFunc{RunTx: migrateJobs(jobSchema)}, nil)}
+	return []*goose.Migration{goose.NewGoMigration(6, &goose.GoFunc{RunTx: migrateJobs(jobSchema)}, nil)}
 }
 
 func migrateJobs(version int) func(context.Context, *sql.Tx) error {

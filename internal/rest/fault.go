@@ -79,6 +79,14 @@ func faultsOf(list []error) []errs.Fault {
 	return out
 }
 
+// Faults are faults as an input's Resolve returns them: to be named beside the schema's.
+func Faults(list ...errs.Fault) []error {
+	if len(list) == 0 {
+		return nil
+	}
+	return []error{errs.Invalid("invalid", "The request can't be accepted.", list...)}
+}
+
 // unnamed are the further faults at places where the schema has found nothing.
 func unnamed(named, further []errs.Fault) []errs.Fault {
 	return slices.DeleteFunc(slices.Clone(further), func(f errs.Fault) bool {

@@ -42,6 +42,7 @@ type Exchange struct {
 	api         bool
 	credentials bool // the answer holds secrets
 	err         error
+	beside      []errs.Fault // to be told with others
 
 	status  int
 	body    *bytes.Buffer

@@ -31,7 +31,7 @@ type createUserInput struct {
 		Email    string  `json:"email" minLength:"3" maxLength:"254" example:"jane@dealer.example"`
 		Name     string  `json:"name" minLength:"1" maxLength:"100" example:"Jane Doe"`
 		Role     Role    `json:"role" enum:"admin,manager,viewer"`
-		Status   Status  `json:"status,omitempty" enum:"active,disabled" default:"active"`
+		Status   Status  `json:"status,omitempty" nullable:"true" enum:"active,disabled" default:"active"`
 		Password *string `json:"password,omitempty" nullable:"true" maxLength:"1000" doc:"15 to 256 characters of any kind, not an obvious choice. Without one a password is generated and returned once."`
 	}
 }

@@ -44,7 +44,8 @@ func TestCreateUser(t *testing.T) {
 	if b.StatusCode != 201 || !strings.Contains(b.body, `"password":null`) || !strings.Contains(b.body, `"status":"disabled"`) {
 		t.Error(b.StatusCode, b.body)
 	}
-	if n := count(o.events(o.group.ID), "user.created"); n != 3 {
+	o.users(jane, "POST", "", `{"email":"sue@cars.example","name":"Sue","role":"viewer","status":null,"password":null}`).want(t, "defaults by null", 201, "")
+	if n := count(o.events(o.group.ID), "user.created"); n != 4 {
 		t.Errorf("%d audit rows", n)
 	}
 }

@@ -73,6 +73,7 @@ func (a *API) document() huma.Config {
 
 // ServeDocument registers /openapi.json and /openapi.yaml; call it after the last Register.
 func (a *API) ServeDocument() {
+	namedNulls(a.huma.OpenAPI().Components.Schemas.Map())
 	serve := func(contentType string, body func() []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +39,25 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 	star := httptest.NewRequest("GET", "/", nil)
 	star.RequestURI, star.URL.Path = "*", "*"
 	s.want(400, "malformed", s.serve(star))
+}
+
+func TestRefusalsOfPlainHandlersAreProblems(t *testing.T) {
+	s := newStand(t)
+	for status, code := range map[int]string{400: "malformed", 404: "route_not_found", 405: "method_not_allowed", 503: "unavailable"} {
+		a := s.send("GET", fmt.Sprintf("/page/%d", status), "")
+		if p := s.want(status, code, a); p.Detail != "Not this time." || a.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%v %s", a.Header, a.body)
+		}
+		if a := s.send("HEAD", fmt.Sprintf("/page/%d", status), ""); a.StatusCode != status || len(a.body) != 0 || a.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("HEAD: %d %v %q", a.StatusCode, a.Header, a.body)
+		}
+	}
+	if a := s.send("GET", "/page/503", ""); a.Header.Get("Retry-After") != "7" {
+		t.Errorf("Retry-After %q", a.Header.Get("Retry-After"))
+	}
+	for _, status := range []int{418, 500, 502} { // no code is made for these
+		s.want(500, "internal", s.send("GET", fmt.Sprintf("/page/%d", status), ""))
+	}
 }
 
 func TestHeaderLimitIs64KiB(t *testing.T) {

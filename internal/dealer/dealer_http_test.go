@@ -125,7 +125,10 @@ func TestDealerRefusals(t *testing.T) {
 		{"PATCH", "/dealers/unknown", `{"name":"x"}`, 404, ""},
 		{"PATCH", taken, `{"name":null}`, 422, "#/name"},
 		{"DELETE", "/dealers/unknown/aliases", ``, 422, ""},
+		{"DELETE", "/dealers/unknown/aliases?alias=", ``, 422, ""},
+		{"DELETE", "/dealers/unknown/aliases?alias=a&alias=b", ``, 422, ""},
 		{"GET", "/dealers?offset=-1", ``, 422, ""},
+		{"GET", "/dealers?offset=99999999999999999999", ``, 200, ""},
 	}
 	for _, tt := range tests {
 		w, out := call(t, h, tt.method, tt.path, tt.body)

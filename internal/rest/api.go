@@ -135,7 +135,7 @@ var configureHuma = sync.OnceFunc(func() {
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, faults ...error) huma.StatusError {
 		x := From(ctx.Context())
-		err := humaError(status, msg, slices.Concat(faults, Faults(x.beside...)))
+		err := humaError(status, msg, slices.Concat(faults, Faults(x.faults...), Faults(x.beside...)))
 		x.fail(err)
 		return problemOf(err)
 	}

@@ -44,6 +44,7 @@ type Exchange struct {
 	api         bool
 	credentials bool // the answer holds secrets
 	err         error
+	faults      []errs.Fault // of the query
 	beside      []errs.Fault // to be told with others
 
 	status  int

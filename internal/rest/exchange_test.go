@@ -194,15 +194,17 @@ func TestForbiddenNamesScopes(t *testing.T) {
 func TestPages(t *testing.T) {
 	s := newStand(t)
 	for query, want := range map[string]string{
-		"":                               `"limit":50,"offset":0`,
-		"?limit=1":                       `"limit":1,"offset":0`,
-		"?limit=200&offset=3":            `"limit":200,"offset":3`,
-		"?limit=201":                     `"limit":200,"offset":0`,
-		"?limit=1000000":                 `"limit":200,"offset":0`,
-		"?limit=&offset=":                `"limit":50,"offset":0`,
-		"?offset=9223372036854775807":    `"limit":50,"offset":9223372036854775807`,
-		"?nobody=knows&limit=2":          `"limit":2,"offset":0`,
-		"?limit=9999999999&nobody=%25zz": `"limit":200,"offset":0`,
+		"":                    `"limit":50,"offset":0`,
+		"?limit=1":            `"limit":1,"offset":0`,
+		"?limit=200&offset=3": `"limit":200,"offset":3`,
+		"?limit=201":          `"limit":200,"offset":0`,
+		"?limit=1000000":      `"limit":200,"offset":0`,
+		"?lim%69t=3&OFFSET=1": `"limit":3,"offset":0`,
+		"?limit=99999999999999999999&offset=" + strings.Repeat("9", 400): `"limit":200,"offset":9223372036854775807`,
+		"?limit=00000000000000000000005":                                 `"limit":5,"offset":0`,
+		"?offset=9223372036854775807":                                    `"limit":50,"offset":9223372036854775807`,
+		"?nobody=knows&limit=2":                                          `"limit":2,"offset":0`,
+		"?limit=9999999999&nobody=%25zz":                                 `"limit":200,"offset":0`,
 	} {
 		a := s.send("GET", "/api/v1/things"+query, "")
 		if a.StatusCode != 200 || !strings.Contains(string(a.body), `"pagination":{"total":7,`+want+`}`) {
@@ -212,13 +214,20 @@ func TestPages(t *testing.T) {
 	for query, places := range map[string][]string{
 		"?limit=0": {"limit"}, "?limit=-1": {"limit"}, "?limit=ten": {"limit"}, "?limit=1.5": {"limit"}, "?limit=1e2": {"limit"}, "?limit=%00": {"limit"},
 		"?offset=-1": {"offset"}, "?limit=x&offset=y": {"limit", "offset"}, "?limit=0&offset=-1": {"limit", "offset"}, "?limit=-99999999999999999999": {"limit"},
-		"?offset=99999999999999999999": {"offset"},
+		"?limit=&offset=": {"limit", "offset"}, "?limit": {"limit"}, "?limit&offset=-1": {"limit", "offset"}, "?limit=5&limit=5": {"limit"},
+		"?limit=5&limit=abc": {"limit"}, "?limit=abc&limit=5": {"limit"}, "?limit=5&l%69mit=": {"limit"}, "?limit=5&limit=6&offset=x": {"limit", "offset"},
+		"?offset=-99999999999999999999": {"offset"}, "?limit=99999999999999999999x": {"limit"},
 	} {
 		a := s.send("GET", "/api/v1/things"+query, "")
 		s.want(422, "invalid", a)
 		if got := a.places(t); !slices.Equal(got, places) {
 			t.Errorf("%s: %q, want %q", query, got, places)
 		}
+	}
+	many := s.send("POST", "/api/v1/things?dryRun=true&dryRun=true", `{"name":"","scopes":["x"]}`)
+	s.want(422, "invalid", many)
+	if got := many.places(t); !slices.Equal(got, []string{"#/name", "#/scopes/0", "dryRun"}) {
+		t.Errorf("a repeated parameter and a body: %q", got)
 	}
 	a := s.send("PATCH", "/api/v1/things/zero", `{"name":7}`)
 	s.want(422, "invalid", a)

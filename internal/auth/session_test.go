@@ -297,8 +297,8 @@ func TestMeOfKey(t *testing.T) {
 	}
 	o.do("GET", "/api/v1/auth/me", "").want(t, "nobody", 401, "credentials_missing")
 	for _, call := range [][2]string{{"POST", "/auth/logout"}, {"GET", "/auth/sessions"}, {"DELETE", "/auth/sessions/x"}} {
-		if a := o.do(call[0], "/api/v1"+call[1], "", "X-API-Key: "+text); a.StatusCode != 403 {
-			t.Errorf("%s by a key: %d", call[1], a.StatusCode)
+		if a := o.do(call[0], "/api/v1"+call[1], "", "X-API-Key: "+text); a.StatusCode != 403 || !strings.Contains(a.body, `"requiredScopes":[],"grantedScopes":["dealers:read"]`) {
+			t.Errorf("%s by a key: %d %s", call[1], a.StatusCode, a.body)
 		}
 	}
 }

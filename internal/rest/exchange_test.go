@@ -191,6 +191,27 @@ func TestForbiddenNamesScopes(t *testing.T) {
 	}
 }
 
+// Every 403 has both members, also where no scope would help.
+func TestForbiddenNamesScopesAlways(t *testing.T) {
+	s := newStand(t)
+	for _, granted := range [][]string{nil, {}, {"rules:read"}} {
+		s.failWith = &errs.Error{Kind: errs.KindForbidden, Code: "session_required", Detail: "For people.", GrantedScopes: granted}
+		a := s.send("GET", "/api/v1/fail", "")
+		s.want(403, "session_required", a)
+		want := `"requiredScopes":[],"grantedScopes":["rules:read"]`
+		if len(granted) == 0 {
+			want = `"requiredScopes":[],"grantedScopes":[]`
+		}
+		if !strings.Contains(string(a.body), want) || a.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%v %s, want %s", a.Header, a.body, want)
+		}
+	}
+	s.failWith = errs.NotFound("not_found", "No.")
+	if a := s.send("GET", "/api/v1/fail", ""); strings.Contains(string(a.body), "Scopes") {
+		t.Errorf("%s", a.body)
+	}
+}
+
 func TestPages(t *testing.T) {
 	s := newStand(t)
 	for query, want := range map[string]string{

@@ -204,6 +204,10 @@ func exampleOf(t ProblemType) Problem {
 		p.Errors = []errs.Fault{errs.At("#/scopes/0", "unknown scope"), errs.In("limit", "must be at least 1")}
 	case "insufficient_scope":
 		p.RequiredScopes, p.GrantedScopes = []string{"dealers:write"}, []string{"dealers:read"}
+	case "session_required":
+		p.RequiredScopes, p.GrantedScopes = []string{}, []string{"dealers:read"}
+	case "cross_origin":
+		p.RequiredScopes, p.GrantedScopes = []string{}, []string{}
 	}
 	return p
 }

@@ -157,10 +157,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	switch {
 	case s.draining.Load():
-		plain(w, http.StatusServiceUnavailable, "shutting down\n")
+		plain(w, http.StatusServiceUnavailable, "The server is shutting down.\n")
 	case s.authority.Beat(ctx) != nil || s.stores.Stock.Ping(ctx) != nil:
 		w.Header().Set("Retry-After", "1")
-		plain(w, http.StatusServiceUnavailable, "the database is away\n")
+		plain(w, http.StatusServiceUnavailable, "The database is away.\n")
 	default:
 		plain(w, http.StatusOK, "ready\n")
 	}

@@ -2,13 +2,48 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"carfluence/internal/audit"
 	"carfluence/internal/auth"
+	"carfluence/internal/rest"
 )
+
+func TestRefusalsOutsideTheAPIAreProblems(t *testing.T) {
+	s := newServer(t)
+	ask := func(method, path string, status int, code, detail string) http.Header {
+		t.Helper()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		var p rest.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != status || w.Header().Get("Content-Type") != "application/problem+json" ||
+			p.Code != code || p.Status != status || p.Instance != path || p.RequestID == "" || !strings.Contains(p.Detail, detail) {
+			t.Errorf("%s %s: %d %v %s", method, path, w.Code, w.Header(), w.Body)
+		}
+		return w.Header()
+	}
+	ask("GET", "/docs/nope", 404, "route_not_found", "/docs")
+	ask("GET", "/docs/assets/outdated/scalar.js", 404, "route_not_found", "/docs")
+	ask("GET", "/problems/nope", 404, "route_not_found", "/problems/")
+	ask("GET", "/readyz/nope", 404, "route_not_found", "")
+	for method, path := range map[string]string{"POST": "/docs", "DELETE": "/problems/invalid"} {
+		if h := ask(method, path, 405, "method_not_allowed", "GET, HEAD"); h.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+	s.draining.Store(true)
+	ask("GET", "/readyz", 503, "unavailable", "The server is shutting down.")
+	s.draining.Store(false)
+	_ = s.stores.Close()
+	if h := ask("GET", "/readyz", 503, "unavailable", "The database is away."); h.Get("Retry-After") != "1" || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("readyz: %v", h)
+	}
+}
 
 // When one part fails the server ends, and answers those who are still there before it does.
 func TestRequestsAreAnsweredWhileAFailedServerEnds(t *testing.T) {

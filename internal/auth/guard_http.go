@@ -243,7 +243,10 @@ func (g *Guard) Allow(x *rest.Exchange, s rest.Security) error {
 		return errNoCredential
 	}
 	if s.PeopleOnly() && p.Kind != PersonKind {
-		return errs.New(errs.KindForbidden, "session_required", "This call is for people: log in and send the session token.")
+		return &errs.Error{
+			Kind: errs.KindForbidden, Code: "session_required", Detail: "This call is for people: log in and send the session token.",
+			GrantedScopes: p.Scopes.Names(),
+		}
 	}
 	need := s.Needs()
 	if need == "" {

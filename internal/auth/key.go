@@ -57,16 +57,22 @@ type KeyDraft struct {
 	RateLimitPerHour int64
 }
 
-func (d KeyDraft) check(grantor Scopes) (Scopes, error) {
+// faults are those that show whoever asks.
+func (d KeyDraft) faults() (Scopes, []errs.Fault) {
 	scopes, faults := ParseScopes(d.Scopes)
-	if missing := scopes &^ grantor; len(faults) == 0 && missing != 0 && !grantor.Has(Admin) {
-		faults = append(faults, errs.At("#/scopes", "you can't grant what you lack: "+strings.Join(missing.Names(), ", ")))
-	}
 	if n := utf8.RuneCountInString(strings.TrimSpace(d.Name)); n == 0 || n > maxKeyName || !validText(d.Name) {
 		faults = append(faults, errs.At("#/name", "give a name of 1 to 100 printable characters"))
 	}
 	if d.RateLimitPerHour < 1 || d.RateLimitPerHour > MaxKeyLimit {
 		faults = append(faults, errs.At("#/rateLimitPerHour", "must be 1 to 1000000"))
+	}
+	return scopes, faults
+}
+
+func (d KeyDraft) check(grantor Scopes) (Scopes, error) {
+	scopes, faults := d.faults()
+	if missing := scopes &^ grantor; len(faults) == 0 && missing != 0 && !grantor.Has(Admin) {
+		faults = append(faults, errs.At("#/scopes", "you can't grant what you lack: "+strings.Join(missing.Names(), ", ")))
 	}
 	if len(faults) > 0 {
 		return 0, errs.Invalid("invalid", "The key can't be made as asked; errors lists every fault.", faults...)
@@ -156,9 +162,7 @@ func (ks *Keys) Update(ctx context.Context, group string, by audit.Actor, granto
 		}
 		old := k
 		d := KeyDraft{Name: k.Name, Scopes: k.Scopes.Names(), RateLimitPerHour: k.RateLimitPerHour}
-		setIf(&d.Name, c.Name)
-		setIf(&d.Scopes, c.Scopes)
-		setIf(&d.RateLimitPerHour, c.RateLimitPerHour)
+		c.apply(&d)
 		if k.Scopes, err = d.check(grantor | old.Scopes); err != nil {
 			return nil, err
 		}
@@ -174,6 +178,12 @@ func (ks *Keys) Update(ctx context.Context, group string, by audit.Actor, granto
 		return Key{}, err
 	}
 	return ks.Get(ctx, group, id)
+}
+
+func (c KeyChange) apply(d *KeyDraft) {
+	setIf(&d.Name, c.Name)
+	setIf(&d.Scopes, c.Scopes)
+	setIf(&d.RateLimitPerHour, c.RateLimitPerHour)
 }
 
 func setIf[T any](dst *T, v *T) {

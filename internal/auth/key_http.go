@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
@@ -45,6 +48,26 @@ type createKeyInput struct {
 	}
 }
 
+// Resolve implements huma.Resolver.
+func (in *createKeyInput) Resolve(ctx huma.Context) []error {
+	d := KeyDraft(in.Body)
+	d.RateLimitPerHour = cmp.Or(d.RateLimitPerHour, DefaultKeyLimit) // a body with faults may lack the default
+	besideKey(ctx, d)
+	return nil
+}
+
+// besideKey adds what can be said of a key without knowing who asks.
+func besideKey(ctx huma.Context, d KeyDraft) {
+	if len(d.Scopes) > maxScopes {
+		d.Scopes = d.Scopes[:maxScopes] // the schema has refused them; a body can hold half a million
+	}
+	_, faults := d.faults()
+	rest.Beside(ctx, faults...)
+}
+
+// maxScopes is what the schemas say.
+const maxScopes = 50
+
 type createdKeyOutput struct {
 	Location string `header:"Location"`
 	Body     keyBody
@@ -76,18 +99,23 @@ type patchKeyInput struct {
 	}
 }
 
+// Resolve implements huma.Resolver.
+func (in *patchKeyInput) Resolve(ctx huma.Context) []error {
+	c, nulls := in.change()
+	d := KeyDraft{Name: "-", Scopes: []string{"admin"}, RateLimitPerHour: DefaultKeyLimit} // stands in for what is stored
+	c.apply(&d)
+	besideKey(ctx, d)
+	return rest.Faults(nulls...)
+}
+
 // change reads the PATCH; no member of a key can be removed by null.
-func (in *patchKeyInput) change() (KeyChange, error) {
-	var faults []errs.Fault
+func (in *patchKeyInput) change() (c KeyChange, nulls []errs.Fault) {
 	b := &in.Body
-	c := KeyChange{
-		Name: member(b.Name, "#/name", &faults), Scopes: member(b.Scopes, "#/scopes", &faults),
-		RateLimitPerHour: member(b.RateLimitPerHour, "#/rateLimitPerHour", &faults),
+	c = KeyChange{
+		Name: member(b.Name, "#/name", &nulls), Scopes: member(b.Scopes, "#/scopes", &nulls),
+		RateLimitPerHour: member(b.RateLimitPerHour, "#/rateLimitPerHour", &nulls),
 	}
-	if len(faults) > 0 {
-		return c, errs.Invalid("invalid", "The key can't be changed as asked; errors lists every fault.", faults...)
-	}
-	return c, nil
+	return c, nulls
 }
 
 // Register adds the routes of API keys.
@@ -131,10 +159,7 @@ func (ks *Keys) Register(api *rest.API) {
 		ID: "update-api-key", Method: http.MethodPatch, Path: "/api-keys/{id}", Summary: "Change an API key", Tag: tag, Security: admin,
 		Description: "In force on every replica when this has answered. The window's count goes on.",
 	}, func(ctx context.Context, p Principal, in *patchKeyInput) (*keyOutput, error) {
-		c, err := in.change()
-		if err != nil {
-			return nil, err
-		}
+		c, _ := in.change()
 		k, err := ks.Update(ctx, p.Group, p.Actor(), p.Scopes, in.ID, c)
 		return keyOutputOf(k), err
 	})

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,21 @@ func (h *house) keyOf(group string, limit int64, scopes ...string) (Key, string)
 type answer struct {
 	*http.Response
 	body string
+}
+
+// places are the pointers and parameters of the faults, sorted.
+func (a answer) places() []string {
+	list, _ := a.member("errors").([]any)
+	places := []string{}
+	for _, f := range list {
+		for _, key := range []string{"pointer", "parameter"} {
+			if place, ok := f.(map[string]any)[key].(string); ok {
+				places = append(places, place)
+			}
+		}
+	}
+	slices.Sort(places)
+	return places
 }
 
 func (a answer) member(name string) any {
@@ -287,6 +303,44 @@ func TestAPatchIsCheckedLikeACreation(t *testing.T) {
 	got := h.do("PATCH", "/api/v1/api-keys/"+k.ID, `{}`, "X-API-Key: "+h.admin)
 	if got.StatusCode != 200 || !strings.Contains(got.body, `"name":"test"`) {
 		t.Errorf("an empty change: %d %s", got.StatusCode, got.body)
+	}
+}
+
+// The schema's faults, nulls and our own checks are told together, each once.
+func TestAllFaultsOfKeysAtOnce(t *testing.T) {
+	h := newHouse(t)
+	k, _ := h.keyOf(h.group.ID, 100, "inventory:read")
+	for _, c := range []struct{ method, body, pointers string }{
+		{"POST", `{"name":"a\u0000b","scopes":["nonsense","admin",7],"rateLimitPerHour":"3","x":1}`, "#/name #/rateLimitPerHour #/scopes/0 #/scopes/2 #/x"},
+		{"POST", `{"name":"a\u0000b","scopes":5}`, "#/name #/scopes"},
+		{"POST", `{"name":5,"scopes":["admin"]}`, "#/name"},
+		{"POST", `{"name":"a\u0000b"}`, "#/name #/scopes"},
+		{"POST", `null`, "#"},
+		{"PATCH", `{"name":null,"scopes":[],"x":1,"rateLimitPerHour":"3"}`, "#/name #/rateLimitPerHour #/scopes #/x"},
+		{"PATCH", `{"name":"a\u0000b","scopes":null,"rateLimitPerHour":0}`, "#/name #/rateLimitPerHour #/scopes"},
+		{"PATCH", `{"rateLimitPerHour":7.0,"name":null,"scopes":["x"]}`, "#/name #/rateLimitPerHour #/scopes/0"},
+		{"PATCH", `{"rateLimitPerHour":7.5,"name":"a\u0000b"}`, "#/name #/rateLimitPerHour"},
+		{"PATCH", `[]`, "#"},
+	} {
+		path := "/api/v1/api-keys"
+		if c.method == "PATCH" {
+			path += "/" + k.ID
+		}
+		a := h.do(c.method, path, c.body, "X-API-Key: "+h.admin)
+		a.want(t, c.body, 422, "invalid")
+		if got := strings.Join(a.places(), " "); got != c.pointers {
+			t.Errorf("%s %s: %s, want %s\n%s", c.method, c.body, got, c.pointers, a.body)
+		}
+	}
+}
+
+func TestHalfAMillionScopesAreRefusedQuickly(t *testing.T) {
+	h := newHouse(t)
+	body := `{"name":"n","scopes":[` + strings.Repeat("1,", 500_000) + `1]}`
+	begun := time.Now()
+	h.do("POST", "/api/v1/api-keys", body, "X-API-Key: "+h.admin).want(t, "scopes", 422, "invalid")
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("refused after %s", took)
 	}
 }
 

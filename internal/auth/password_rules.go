@@ -49,14 +49,8 @@ func (b *Blocklist) Check(pointer, password string, who Personal) []errs.Fault {
 }
 
 func (b *Blocklist) reason(password string, who Personal) string {
-	least, most := passwordLength(password)
-	switch {
-	case !validText(password):
-		return "must be text without control characters"
-	case least < MinPasswordLength:
-		return fmt.Sprintf("must have at least %d characters, has %d; a few words in a row do well", MinPasswordLength, least)
-	case most > MaxPasswordLength:
-		return fmt.Sprintf("must have at most %d characters, has %d", MaxPasswordLength, most)
+	if reason := formReason(password); reason != "" {
+		return reason
 	}
 	folded := []rune(strings.ToLower(nfkc(password)))
 	if n := period(folded); n > 0 {
@@ -72,6 +66,27 @@ func (b *Blocklist) reason(password string, who Personal) string {
 	}
 	if covered(text, own, b) {
 		return "is made of very common words, names or rows of keys, and little else"
+	}
+	return ""
+}
+
+// passwordForm is the part of Check that needs to know nothing but the password.
+func passwordForm(pointer, password string) []errs.Fault {
+	if reason := formReason(password); reason != "" {
+		return []errs.Fault{errs.At(pointer, reason)}
+	}
+	return nil
+}
+
+func formReason(password string) string {
+	least, most := passwordLength(password)
+	switch {
+	case !validText(password):
+		return "must be text without control characters"
+	case least < MinPasswordLength:
+		return fmt.Sprintf("must have at least %d characters, has %d; a few words in a row do well", MinPasswordLength, least)
+	case most > MaxPasswordLength:
+		return fmt.Sprintf("must have at most %d characters, has %d", MaxPasswordLength, most)
 	}
 	return ""
 }

@@ -398,8 +398,8 @@ func (s *Sessions) replacePassword(ctx context.Context, a *Attempt, p Principal,
 	})
 }
 
-// Prune forgets sessions that ended longer ago than knownSourceFor, refresh tokens that have expired, and counts
-// of the guessing throttle whose windows are over.
+// Prune forgets sessions that ended longer ago than knownSourceFor, refresh tokens that have expired and are no sign
+// of theft, and counts of the guessing throttle whose windows are over.
 func (s *Sessions) Prune(ctx context.Context) error {
 	groups, err := listGroups(ctx, s.authority.db)
 	if err != nil {

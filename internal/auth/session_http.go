@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 )
@@ -99,6 +101,12 @@ type passwordInput struct {
 		CurrentPassword string `json:"currentPassword" maxLength:"1000"`
 		NewPassword     string `json:"newPassword" maxLength:"1000" doc:"15 to 256 characters of any kind, not an obvious choice."`
 	}
+}
+
+// Resolve implements huma.Resolver.
+func (in *passwordInput) Resolve(ctx huma.Context) []error {
+	rest.Beside(ctx, passwordForm("#/newPassword", in.Body.NewPassword)...)
+	return nil
 }
 
 type logoutOutput struct {

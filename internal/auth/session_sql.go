@@ -78,9 +78,10 @@ func deleteSessionsEndedBefore(ctx context.Context, tx *sqldb.Tenant, before, un
 	return err
 }
 
-// deleteExpiredRefresh forgets refresh tokens that can't be exchanged any more. One that comes back later is an
-// unknown one.
+// deleteExpiredRefresh forgets refresh tokens that have expired. One that was used is kept until its session is
+// over: if it comes back it ends the session.
 func deleteExpiredRefresh(ctx context.Context, tx *sqldb.Tenant, at time.Time) error {
-	_, err := tx.Exec(ctx, `DELETE FROM credential WHERE dealer_group_id = $1 AND kind = 'refresh' AND expires_at < $2`, sqldb.At(at))
+	_, err := tx.Exec(ctx, `DELETE FROM credential WHERE dealer_group_id = $1 AND kind = 'refresh' AND expires_at < $2 AND (used_at IS NULL
+		OR subject_id NOT IN (SELECT id FROM session WHERE dealer_group_id = $1 AND ended_at IS NULL AND expires_at > $2))`, sqldb.At(at))
 	return err
 }

@@ -297,8 +297,8 @@ func TestMeOfKey(t *testing.T) {
 	}
 	o.do("GET", "/api/v1/auth/me", "").want(t, "nobody", 401, "credentials_missing")
 	for _, call := range [][2]string{{"POST", "/auth/logout"}, {"GET", "/auth/sessions"}, {"DELETE", "/auth/sessions/x"}} {
-		if a := o.do(call[0], "/api/v1"+call[1], "", "X-API-Key: "+text); a.StatusCode != 403 {
-			t.Errorf("%s by a key: %d", call[1], a.StatusCode)
+		if a := o.do(call[0], "/api/v1"+call[1], "", "X-API-Key: "+text); a.StatusCode != 403 || !strings.Contains(a.body, `"requiredScopes":[],"grantedScopes":["dealers:read"]`) {
+			t.Errorf("%s by a key: %d %s", call[1], a.StatusCode, a.body)
 		}
 	}
 }
@@ -749,8 +749,29 @@ func TestPruneSessions(t *testing.T) {
 	if err := o.sessions.Prune(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s, c := rows(); s != 1 || c != 1 { // the token that was exchanged a month ago has expired
+	if s, c := rows(); s != 1 || c != 2 { // the token that was exchanged a month ago still tells a thief
 		t.Errorf("after a month: %d sessions, %d tokens", s, c)
 	}
-	o.refresh(live.RefreshToken).want(t, "live session", 200, "")
+	live = readLogin(t, o.refresh(live.RefreshToken))
+	o.do("POST", "/api/v1/auth/logout", "", live.bearer())
+	if err := o.sessions.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s, c := rows(); s != 1 || c != 2 { // its session is over; the others have not expired
+		t.Errorf("after the logout: %d sessions, %d tokens", s, c)
+	}
+}
+
+func TestReuseAfterPruningEndsTheSession(t *testing.T) {
+	o := newOffice(t)
+	first := o.login("jane@cars.example", goodPassword)
+	o.advance(20 * 24 * time.Hour)
+	second := readLogin(t, o.refresh(first.RefreshToken))
+	o.advance(20 * 24 * time.Hour)
+	third := readLogin(t, o.refresh(second.RefreshToken))
+	if err := o.sessions.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.refresh(first.RefreshToken).want(t, "a token whose time was over", 401, "refresh_reused")
+	o.refresh(third.RefreshToken).want(t, "its session", 401, "refresh_invalid")
 }

@@ -121,7 +121,7 @@ func (ps *People) Create(ctx context.Context, group string, by audit.Actor, d Pe
 // check puts a person into the form that is kept and hashes the password, if there is one. Its error lists
 // every fault.
 func (ps *People) check(ctx context.Context, p *Person, password *string, generated bool) (hash string, err error) {
-	p.Email, p.Name = normalEmail(p.Email), strings.TrimSpace(p.Name)
+	p.normalise()
 	faults := p.faults()
 	if password != nil && !generated {
 		group, err := getGroup(ctx, ps.authority.db, p.Group)
@@ -138,6 +138,8 @@ func (ps *People) check(ctx context.Context, p *Person, password *string, genera
 	}
 	return ps.passwords.Hash(ctx, *password)
 }
+
+func (p *Person) normalise() { p.Email, p.Name = normalEmail(p.Email), strings.TrimSpace(p.Name) }
 
 func (p *Person) faults() (faults []errs.Fault) {
 	if !validEmail(p.Email) {
@@ -159,8 +161,11 @@ func (p *Person) faults() (faults []errs.Fault) {
 func normalEmail(s string) string { return strings.ToLower(strings.TrimSpace(nfkc(s))) }
 
 func validEmail(s string) bool {
+	if len(s) > maxEmail {
+		return false
+	}
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && len(s) <= maxEmail && !strings.ContainsFunc(s, unicode.IsSpace)
+	return err == nil && a.Address == s && !strings.ContainsFunc(s, unicode.IsSpace)
 }
 
 func taken(err error, email string) error {
@@ -207,7 +212,8 @@ func (ps *People) Update(ctx context.Context, group string, by audit.Actor, id s
 		}
 		old, next = stored.Person, stored.Person
 		c.apply(&next)
-		next.Email, next.Name, next.UpdatedAt = normalEmail(next.Email), strings.TrimSpace(next.Name), ps.authority.now()
+		next.normalise()
+		next.UpdatedAt = ps.authority.now()
 		if err := keepAdmin(ctx, tx, old, next.Role == RoleAdmin && next.Status == StatusActive); err != nil {
 			return nil, err
 		}

@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
@@ -28,9 +31,26 @@ type createUserInput struct {
 		Email    string  `json:"email" minLength:"3" maxLength:"254" example:"jane@dealer.example"`
 		Name     string  `json:"name" minLength:"1" maxLength:"100" example:"Jane Doe"`
 		Role     Role    `json:"role" enum:"admin,manager,viewer"`
-		Status   Status  `json:"status,omitempty" enum:"active,disabled" default:"active"`
+		Status   Status  `json:"status,omitempty" nullable:"true" enum:"active,disabled" default:"active"`
 		Password *string `json:"password,omitempty" nullable:"true" maxLength:"1000" doc:"15 to 256 characters of any kind, not an obvious choice. Without one a password is generated and returned once."`
 	}
+}
+
+// Resolve implements huma.Resolver.
+func (in *createUserInput) Resolve(ctx huma.Context) []error {
+	b := &in.Body
+	besidePerson(ctx, Person{Email: b.Email, Name: b.Name, Role: b.Role, Status: cmp.Or(b.Status, StatusActive)}, b.Password)
+	return nil
+}
+
+// besidePerson adds what can be said of a person and a password without the store.
+func besidePerson(ctx huma.Context, p Person, password *string) {
+	p.normalise()
+	faults := p.faults()
+	if password != nil {
+		faults = append(faults, passwordForm("#/password", *password)...)
+	}
+	rest.Beside(ctx, faults...)
 }
 
 type createdUserOutput struct {
@@ -75,26 +95,32 @@ type patchUserInput struct {
 	}
 }
 
-// change reads the PATCH; no member of a user can be removed by null.
-func (in *patchUserInput) change() (PersonChange, error) {
-	var faults []errs.Fault
-	b := &in.Body
-	c := PersonChange{
-		Email: member(b.Email, "#/email", &faults), Name: member(b.Name, "#/name", &faults), Role: member(b.Role, "#/role", &faults),
-		Status: member(b.Status, "#/status", &faults), Password: member(b.Password, "#/password", &faults),
-	}
-	if len(faults) > 0 {
-		return c, errs.Invalid("invalid", "The user can't be changed as asked; errors lists every fault.", faults...)
-	}
-	return c, nil
+// Resolve implements huma.Resolver.
+func (in *patchUserInput) Resolve(ctx huma.Context) []error {
+	c, nulls := in.change()
+	p := Person{Email: "a@b.example", Name: "-", Role: RoleViewer, Status: StatusActive} // stands in for what is stored
+	c.apply(&p)
+	besidePerson(ctx, p, c.Password)
+	return rest.Faults(nulls...)
 }
 
-func member[T any](o rest.Optional[T], pointer string, faults *[]errs.Fault) *T {
+// change reads the PATCH; no member of a user can be removed by null.
+func (in *patchUserInput) change() (c PersonChange, nulls []errs.Fault) {
+	b := &in.Body
+	c = PersonChange{
+		Email: member(b.Email, "#/email", &nulls), Name: member(b.Name, "#/name", &nulls), Role: member(b.Role, "#/role", &nulls),
+		Status: member(b.Status, "#/status", &nulls), Password: member(b.Password, "#/password", &nulls),
+	}
+	return c, nulls
+}
+
+// member is what was sent for a member that null can't remove.
+func member[T any](o rest.Optional[T], pointer string, nulls *[]errs.Fault) *T {
 	switch {
 	case !o.Set:
 		return nil
 	case o.Null:
-		*faults = append(*faults, errs.At(pointer, "can't be null"))
+		*nulls = append(*nulls, errs.At(pointer, "can't be null"))
 		return nil
 	}
 	return &o.Value
@@ -137,10 +163,7 @@ func (ps *People) Register(api *rest.API) {
 		ID: "update-user", Method: http.MethodPatch, Path: "/users/{id}", Summary: "Change a person", Tag: tag, Security: admin, Codes: []string{"email_taken", "last_admin"},
 		Description: "In force on every replica when this has answered. A new password or `disabled` ends the person's sessions. The last active admin stays one (409 `last_admin`).",
 	}, func(ctx context.Context, p Principal, in *patchUserInput) (*userOutput, error) {
-		c, err := in.change()
-		if err != nil {
-			return nil, err
-		}
+		c, _ := in.change()
 		changed, err := ps.Update(ctx, p.Group, p.Actor(), in.ID, c)
 		return userOutputOf(changed), err
 	})

@@ -44,7 +44,8 @@ func TestCreateUser(t *testing.T) {
 	if b.StatusCode != 201 || !strings.Contains(b.body, `"password":null`) || !strings.Contains(b.body, `"status":"disabled"`) {
 		t.Error(b.StatusCode, b.body)
 	}
-	if n := count(o.events(o.group.ID), "user.created"); n != 3 {
+	o.users(jane, "POST", "", `{"email":"sue@cars.example","name":"Sue","role":"viewer","status":null,"password":null}`).want(t, "defaults by null", 201, "")
+	if n := count(o.events(o.group.ID), "user.created"); n != 4 {
 		t.Errorf("%d audit rows", n)
 	}
 }
@@ -91,6 +92,34 @@ func TestUserInputs(t *testing.T) {
 	o.users(jane, "PATCH", "/"+joe.ID, `{"password":"short"}`).want(t, "password", 422, "invalid")
 	if n := count(o.events(o.group.ID), "user.changed"); n != 0 {
 		t.Errorf("%d changes recorded", n)
+	}
+}
+
+// The schema's faults, nulls and our own checks are told together.
+func TestAllFaultsOfUsersAtOnce(t *testing.T) {
+	o := newOffice(t)
+	jane := o.login("jane@cars.example", goodPassword)
+	joe := o.person("joe@cars.example", RoleViewer)
+	for _, c := range []struct{ method, path, body, pointers string }{
+		{"POST", "/users", `{"email":"nope","name":"x","role":"boss","password":"short"}`, "#/email #/password #/role"},
+		{"POST", "/users", `{"email":"a b@c.example","name":"a\u0007b","role":"viewer","status":5,"x":1}`, "#/email #/name #/status #/x"},
+		{"POST", "/users", `{"email":5,"name":" ","role":"viewer","password":"a\u0007bbbbbbbbbbbbbbbbb"}`, "#/email #/name #/password"},
+		{"POST", "/users", `{"email":"nope","name":" ","role":"viewer","password":"carfluence12345"}`, "#/email #/name #/password"},
+		{"POST", "/users", `{}`, "#/email #/name #/role"},
+		{"POST", "/users", `[]`, "#"},
+		{"PATCH", "/users/" + joe.ID, `{"email":"nope","name":null,"role":"boss","password":"short","status":null}`, "#/email #/name #/password #/role #/status"},
+		{"PATCH", "/users/" + joe.ID, `{"email":null,"x":1,"name":"a\u0007b"}`, "#/email #/name #/x"},
+		{"PATCH", "/users/" + joe.ID, `{"password":null,"email":"nope"}`, "#/email #/password"},
+		{"PATCH", "/users/" + joe.ID, `null`, "#"},
+		{"POST", "/auth/password", `{"newPassword":"short","x":1}`, "#/currentPassword #/newPassword #/x"},
+		{"POST", "/auth/password", `{"currentPassword":5,"newPassword":"short"}`, "#/currentPassword #/newPassword"},
+		{"POST", "/auth/password", `{"currentPassword":"wrong","newPassword":"short"}`, "#/currentPassword #/newPassword"},
+	} {
+		a := o.do(c.method, "/api/v1"+c.path, c.body, jane.bearer())
+		a.want(t, c.body, 422, "invalid")
+		if got := strings.Join(a.places(), " "); got != c.pointers {
+			t.Errorf("%s %s: %s, want %s\n%s", c.method, c.body, got, c.pointers, a.body)
+		}
 	}
 }
 

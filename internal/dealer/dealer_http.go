@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 )
 
@@ -143,7 +144,11 @@ type patchDealerInput struct {
 
 // Resolve implements huma.Resolver.
 func (in *patchDealerInput) Resolve(huma.Context) []error {
-	return in.Body.faults(in.Body.Name.Value)
+	list := in.Body.faults(in.Body.Name.Value)
+	if in.Body.Name.Null {
+		list = append(list, rest.Faults(errs.At("#/name", "can't be null"))...)
+	}
+	return list
 }
 
 type dealerIDInput struct {

@@ -115,6 +115,7 @@ func TestDealerRefusals(t *testing.T) {
 		{"POST", "/dealers", `{"name":"x","codes":[""]}`, 422, "#/codes/0"},
 		{"POST", "/dealers", `{"name":" ","city":5,"latitude":91,"currency":"XXY","time_zone":"Local"}`, 422, "#/name #/city #/latitude #/currency #/time_zone"},
 		{"PATCH", taken, `{"name":" ","city":5,"longitude":-181,"website":"x"}`, 422, "#/name #/city #/longitude #/website"},
+		{"PATCH", taken, `{"longitude":1e999,"name":null,"city":5,"website":"x"}`, 422, "#/name #/city #/longitude #/website"},
 		{"POST", "/dealers", `{"name":"a\u0000b","address":"a\nb","codes":["\u0007"]}`, 422, "#/name #/address #/codes/0"},
 		{"POST", taken + "/aliases", `{"alias":"a\u0000b"}`, 422, "#/alias"},
 		{"POST", "/dealers", `{"name":"TAKEN"}`, 409, "dealer_name_taken"},
@@ -124,7 +125,10 @@ func TestDealerRefusals(t *testing.T) {
 		{"PATCH", "/dealers/unknown", `{"name":"x"}`, 404, ""},
 		{"PATCH", taken, `{"name":null}`, 422, "#/name"},
 		{"DELETE", "/dealers/unknown/aliases", ``, 422, ""},
+		{"DELETE", "/dealers/unknown/aliases?alias=", ``, 422, ""},
+		{"DELETE", "/dealers/unknown/aliases?alias=a&alias=b", ``, 422, ""},
 		{"GET", "/dealers?offset=-1", ``, 422, ""},
+		{"GET", "/dealers?offset=99999999999999999999", ``, 200, ""},
 	}
 	for _, tt := range tests {
 		w, out := call(t, h, tt.method, tt.path, tt.body)

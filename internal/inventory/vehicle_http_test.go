@@ -320,6 +320,7 @@ func TestRefusedBodies(t *testing.T) {
 func TestRefusedQueries(t *testing.T) {
 	h := open(t)
 	for query, parameter := range map[string]string{
+		"?status=": "status", "?status": "status", "?integration_id=": "integration_id", "?status=sold&status=bogus": "status", "?search=a&search=b": "search",
 		"?limit=0": "limit", "?limit=x": "limit", "?offset=-1": "offset", "?status=gone": "status", "?integration_id=7": "integration_id", "?search=a%0Ab": "search", "?search=%FF": "search",
 	} {
 		out := h.must(422, "", "GET", "/inventory"+query, "")
@@ -328,6 +329,10 @@ func TestRefusedQueries(t *testing.T) {
 		}
 	}
 	h.must(422, "", "GET", "/inventory/"+truck+"?integration_id=7", "")
+	h.must(422, "", "GET", "/inventory/"+truck+"?integration_id=", "")
+	for _, query := range []string{"?search=", "?search", "?search=&limit=99999999999999999999", "?nobody=knows&nobody=cares&offset=99999999999999999999"} {
+		h.must(200, "", "GET", "/inventory"+query, "")
+	}
 	for _, path := range []string{"/inventory", "/inventory/" + truck} {
 		method := map[bool]string{true: "POST", false: "PATCH"}[path == "/inventory"]
 		h.must(403, "reader", method, path, `{"vin":"`+truck+`","make":"Ford"}`)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,12 +134,9 @@ var configureHuma = sync.OnceFunc(func() {
 		return problemOf(humaError(status, msg, faults))
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, faults ...error) huma.StatusError {
-		err := humaError(status, msg, faults)
-		if _, w := humago.Unwrap(ctx); w != nil {
-			if x, ok := w.(*Exchange); ok {
-				x.fail(err)
-			}
-		}
+		x := From(ctx.Context())
+		err := humaError(status, msg, slices.Concat(faults, Faults(x.faults...), Faults(x.beside...)))
+		x.fail(err)
 		return problemOf(err)
 	}
 })

@@ -193,6 +193,10 @@ func TestMergePatch(t *testing.T) {
 			t.Errorf("%s: %d %s", body, a.StatusCode, a.body)
 		}
 	}
+	all := s.send("PATCH", "/api/v1/things/1", `{"count":1e30,"name":7}`)
+	if got := all.places(t); !slices.Equal(got, []string{"#/name", "#/count"}) {
+		t.Errorf("a number that does not fit hides what comes after it: %q", got)
+	}
 	for body, place := range map[string]string{`{"count":1e30}`: "#/count", `{"count":7.0}`: "#/count", `{"name":7}`: "#/name", `{"name":"` + strings.Repeat("é", 21) + `"}`: "#/name"} {
 		a := s.send("PATCH", "/api/v1/things/1", body)
 		s.want(422, "invalid", a)

@@ -2,10 +2,12 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -42,6 +44,8 @@ type Exchange struct {
 	api         bool
 	credentials bool // the answer holds secrets
 	err         error
+	faults      []errs.Fault // of the query
+	beside      []errs.Fault // to be told with others
 
 	status  int
 	body    *bytes.Buffer
@@ -184,8 +188,8 @@ func (x *Exchange) finish(log *slog.Logger) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
-	if x.r.Pattern == "" && x.err == nil && x.status >= 400 {
-		x.fail(routeError(x.status, x.Header().Get("Allow")))
+	if x.err == nil && x.status >= 400 && !x.sent {
+		x.fail(x.plainError())
 	}
 	x.send(true)
 	if x.body != nil && x.body.Cap() <= maxKeptBody {
@@ -194,14 +198,24 @@ func (x *Exchange) finish(log *slog.Logger) {
 	}
 }
 
-func routeError(status int, allow string) error {
-	switch status {
-	case http.StatusMethodNotAllowed:
-		return errs.New(kindMethod, "method_not_allowed", "This address answers to "+allow+" only.")
-	case http.StatusBadRequest:
-		return errs.New(errs.KindMalformed, "malformed", "The request's target is no path.")
+// plainError is the refusal of the router, or of a handler that knows only HTTP, whose text says why.
+func (x *Exchange) plainError() error {
+	said := ""
+	if x.r.Pattern != "" && x.body != nil {
+		said = clip(strings.TrimSpace(x.body.String()), maxReason)
 	}
-	return errs.NotFound("route_not_found", "There is nothing at this address; /docs lists what there is.")
+	switch x.status {
+	case http.StatusMethodNotAllowed:
+		return errs.New(kindMethod, "method_not_allowed", cmp.Or(said, "This address answers to "+x.Header().Get("Allow")+" only."))
+	case http.StatusBadRequest:
+		return errs.New(errs.KindMalformed, "malformed", cmp.Or(said, "The request's target is no path."))
+	case http.StatusNotFound:
+		return errs.NotFound("route_not_found", cmp.Or(said, "There is nothing at this address; /docs lists what there is."))
+	case http.StatusServiceUnavailable:
+		seconds, _ := strconv.Atoi(x.Header().Get("Retry-After"))
+		return errs.UnavailableFor(time.Duration(seconds)*time.Second, cmp.Or(said, "Try again shortly."), nil)
+	}
+	return fmt.Errorf("a handler answered %d: %s", x.status, said)
 }
 
 // send writes header and body once. whole says that the body is complete.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +39,25 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 	star := httptest.NewRequest("GET", "/", nil)
 	star.RequestURI, star.URL.Path = "*", "*"
 	s.want(400, "malformed", s.serve(star))
+}
+
+func TestRefusalsOfPlainHandlersAreProblems(t *testing.T) {
+	s := newStand(t)
+	for status, code := range map[int]string{400: "malformed", 404: "route_not_found", 405: "method_not_allowed", 503: "unavailable"} {
+		a := s.send("GET", fmt.Sprintf("/page/%d", status), "")
+		if p := s.want(status, code, a); p.Detail != "Not this time." || a.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%v %s", a.Header, a.body)
+		}
+		if a := s.send("HEAD", fmt.Sprintf("/page/%d", status), ""); a.StatusCode != status || len(a.body) != 0 || a.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("HEAD: %d %v %q", a.StatusCode, a.Header, a.body)
+		}
+	}
+	if a := s.send("GET", "/page/503", ""); a.Header.Get("Retry-After") != "7" {
+		t.Errorf("Retry-After %q", a.Header.Get("Retry-After"))
+	}
+	for _, status := range []int{418, 500, 502} { // no code is made for these
+		s.want(500, "internal", s.send("GET", fmt.Sprintf("/page/%d", status), ""))
+	}
 }
 
 func TestHeaderLimitIs64KiB(t *testing.T) {
@@ -171,18 +191,41 @@ func TestForbiddenNamesScopes(t *testing.T) {
 	}
 }
 
+// Every 403 has both members, also where no scope would help.
+func TestForbiddenNamesScopesAlways(t *testing.T) {
+	s := newStand(t)
+	for _, granted := range [][]string{nil, {}, {"rules:read"}} {
+		s.failWith = &errs.Error{Kind: errs.KindForbidden, Code: "session_required", Detail: "For people.", GrantedScopes: granted}
+		a := s.send("GET", "/api/v1/fail", "")
+		s.want(403, "session_required", a)
+		want := `"requiredScopes":[],"grantedScopes":["rules:read"]`
+		if len(granted) == 0 {
+			want = `"requiredScopes":[],"grantedScopes":[]`
+		}
+		if !strings.Contains(string(a.body), want) || a.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%v %s, want %s", a.Header, a.body, want)
+		}
+	}
+	s.failWith = errs.NotFound("not_found", "No.")
+	if a := s.send("GET", "/api/v1/fail", ""); strings.Contains(string(a.body), "Scopes") {
+		t.Errorf("%s", a.body)
+	}
+}
+
 func TestPages(t *testing.T) {
 	s := newStand(t)
 	for query, want := range map[string]string{
-		"":                               `"limit":50,"offset":0`,
-		"?limit=1":                       `"limit":1,"offset":0`,
-		"?limit=200&offset=3":            `"limit":200,"offset":3`,
-		"?limit=201":                     `"limit":200,"offset":0`,
-		"?limit=1000000":                 `"limit":200,"offset":0`,
-		"?limit=&offset=":                `"limit":50,"offset":0`,
-		"?offset=9223372036854775807":    `"limit":50,"offset":9223372036854775807`,
-		"?nobody=knows&limit=2":          `"limit":2,"offset":0`,
-		"?limit=9999999999&nobody=%25zz": `"limit":200,"offset":0`,
+		"":                    `"limit":50,"offset":0`,
+		"?limit=1":            `"limit":1,"offset":0`,
+		"?limit=200&offset=3": `"limit":200,"offset":3`,
+		"?limit=201":          `"limit":200,"offset":0`,
+		"?limit=1000000":      `"limit":200,"offset":0`,
+		"?lim%69t=3&OFFSET=1": `"limit":3,"offset":0`,
+		"?limit=99999999999999999999&offset=" + strings.Repeat("9", 400): `"limit":200,"offset":9223372036854775807`,
+		"?limit=00000000000000000000005":                                 `"limit":5,"offset":0`,
+		"?offset=9223372036854775807":                                    `"limit":50,"offset":9223372036854775807`,
+		"?nobody=knows&limit=2":                                          `"limit":2,"offset":0`,
+		"?limit=9999999999&nobody=%25zz":                                 `"limit":200,"offset":0`,
 	} {
 		a := s.send("GET", "/api/v1/things"+query, "")
 		if a.StatusCode != 200 || !strings.Contains(string(a.body), `"pagination":{"total":7,`+want+`}`) {
@@ -192,13 +235,20 @@ func TestPages(t *testing.T) {
 	for query, places := range map[string][]string{
 		"?limit=0": {"limit"}, "?limit=-1": {"limit"}, "?limit=ten": {"limit"}, "?limit=1.5": {"limit"}, "?limit=1e2": {"limit"}, "?limit=%00": {"limit"},
 		"?offset=-1": {"offset"}, "?limit=x&offset=y": {"limit", "offset"}, "?limit=0&offset=-1": {"limit", "offset"}, "?limit=-99999999999999999999": {"limit"},
-		"?offset=99999999999999999999": {"offset"},
+		"?limit=&offset=": {"limit", "offset"}, "?limit": {"limit"}, "?limit&offset=-1": {"limit", "offset"}, "?limit=5&limit=5": {"limit"},
+		"?limit=5&limit=abc": {"limit"}, "?limit=abc&limit=5": {"limit"}, "?limit=5&l%69mit=": {"limit"}, "?limit=5&limit=6&offset=x": {"limit", "offset"},
+		"?offset=-99999999999999999999": {"offset"}, "?limit=99999999999999999999x": {"limit"},
 	} {
 		a := s.send("GET", "/api/v1/things"+query, "")
 		s.want(422, "invalid", a)
 		if got := a.places(t); !slices.Equal(got, places) {
 			t.Errorf("%s: %q, want %q", query, got, places)
 		}
+	}
+	many := s.send("POST", "/api/v1/things?dryRun=true&dryRun=true", `{"name":"","scopes":["x"]}`)
+	s.want(422, "invalid", many)
+	if got := many.places(t); !slices.Equal(got, []string{"#/name", "#/scopes/0", "dryRun"}) {
+		t.Errorf("a repeated parameter and a body: %q", got)
 	}
 	a := s.send("PATCH", "/api/v1/things/zero", `{"name":7}`)
 	s.want(422, "invalid", a)

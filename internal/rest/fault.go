@@ -79,10 +79,27 @@ func faultsOf(list []error) []errs.Fault {
 	return out
 }
 
-// unnamed are the further faults at places where the schema has found nothing.
+// Faults are faults as an input's Resolve returns them: to be named beside the schema's.
+func Faults(list ...errs.Fault) []error {
+	if len(list) == 0 {
+		return nil
+	}
+	return []error{errs.Invalid("invalid", "The request can't be accepted.", list...)}
+}
+
+// Beside adds faults to a refusal for other ones. An input's Resolve calls it for checks that its operation makes
+// again with more to know, so that a request is told everything either way.
+func Beside(ctx huma.Context, faults ...errs.Fault) {
+	x := From(ctx.Context())
+	x.beside = append(x.beside, faults...)
+}
+
+// unnamed are the further faults at places where nothing has been found, of a body that is an object at all.
 func unnamed(named, further []errs.Fault) []errs.Fault {
 	return slices.DeleteFunc(slices.Clone(further), func(f errs.Fault) bool {
-		return slices.ContainsFunc(named, func(n errs.Fault) bool { return n.Pointer == f.Pointer && n.Parameter == f.Parameter })
+		return slices.ContainsFunc(named, func(n errs.Fault) bool {
+			return n.Pointer == f.Pointer && n.Parameter == f.Parameter || n.Pointer == "#" && f.Parameter == ""
+		})
 	})
 }
 

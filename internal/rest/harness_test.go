@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -162,6 +163,12 @@ func (s *stand) operations() {
 		func(context.Context, *struct{}) (*textOutput, error) { panic("pool of secrets: hunter2") })
 	Register(a, Operation{ID: "root", Method: "GET", Path: "/.well-known/thing", Root: true, Summary: "Root", Tag: "T", Security: Open()},
 		func(context.Context, *struct{}) (*textOutput, error) { return &textOutput{}, nil })
+	a.Mux().HandleFunc("/page/{status}", func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.PathValue("status"))
+		w.Header().Set("Allow", "GET, HEAD")
+		w.Header().Set("Retry-After", "7")
+		http.Error(w, "Not this time.", status)
+	})
 	a.Mux().HandleFunc("GET "+Prefix+"/stream", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "one ")
 		w.(http.Flusher).Flush()

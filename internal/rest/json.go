@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"strconv"
 	"strings"
 
@@ -123,6 +122,8 @@ type Optional[T any] struct {
 	Set   bool // the member is present
 	Null  bool // and null
 	Value T
+
+	misfit bool // a number out of the type's range, or with a fraction
 }
 
 // UnmarshalJSON implements json.Unmarshaler; it is called only for members that are present.
@@ -133,11 +134,16 @@ func (o *Optional[T]) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	err := json.Unmarshal(b, &o.Value)
-	kind, number := reflect.TypeFor[T]().Kind(), b[0] == '-' || b[0] >= '0' && b[0] <= '9'
-	if number && (kind == reflect.Int64 || kind == reflect.Float64) {
-		return err
+	o.misfit = err != nil && (b[0] == '-' || b[0] >= '0' && b[0] <= '9')
+	return nil // an error would keep the members after it from being read
+}
+
+// Resolve implements huma.ResolverWithPath: it names a number that does not fit, where the schema did not.
+func (o *Optional[T]) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
+	if !o.misfit {
+		return nil
 	}
-	return nil // what does not fit, the schema has named; an error would keep the members after it from being read
+	return Faults(faultAt(at.String(), "is not a whole number of the range this member takes"))
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -73,6 +73,7 @@ func (a *API) document() huma.Config {
 
 // ServeDocument registers /openapi.json and /openapi.yaml; call it after the last Register.
 func (a *API) ServeDocument() {
+	namedNulls(a.huma.OpenAPI().Components.Schemas.Map())
 	serve := func(contentType string, body func() []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
@@ -203,6 +204,10 @@ func exampleOf(t ProblemType) Problem {
 		p.Errors = []errs.Fault{errs.At("#/scopes/0", "unknown scope"), errs.In("limit", "must be at least 1")}
 	case "insufficient_scope":
 		p.RequiredScopes, p.GrantedScopes = []string{"dealers:write"}, []string{"dealers:read"}
+	case "session_required":
+		p.RequiredScopes, p.GrantedScopes = []string{}, []string{"dealers:read"}
+	case "cross_origin":
+		p.RequiredScopes, p.GrantedScopes = []string{}, []string{}
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,6 +29,17 @@ func openAnswers(doc *huma.OpenAPI) {
 		walk(s, func(s *huma.Schema) {
 			if s.AdditionalProperties == false {
 				s.AdditionalProperties = nil
+			}
+		})
+	}
+}
+
+// namedNulls puts null among the words of what takes null: by JSON Schema a type alone does not allow it.
+func namedNulls(schemas map[string]*huma.Schema) {
+	for _, s := range schemas {
+		walk(s, func(s *huma.Schema) {
+			if s.Nullable && len(s.Enum) > 0 && !slices.Contains(s.Enum, nil) {
+				s.Enum = append(s.Enum, nil)
 			}
 		})
 	}

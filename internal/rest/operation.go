@@ -11,6 +11,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"carfluence/internal/errs"
 )
 
 // Security is what an operation asks of its caller. The same declaration is enforced and documented.
@@ -113,6 +115,7 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 	a.routes = append(a.routes, Route{op.Method, path, op.Security})
 	a.codes[op.ID] = codesOf[I](op)
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
+	params := queryParams(reflect.TypeFor[I]())
 	gate := func(ctx huma.Context, next func(huma.Context)) {
 		_, w := humago.Unwrap(ctx)
 		x := w.(*Exchange)
@@ -125,6 +128,9 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 			x.fail(err)
 			return
 		}
+		if raw := x.r.URL.RawQuery; raw != "" && len(params) > 0 {
+			ctx, x.faults = readQuery(ctx, params, raw)
+		}
 		next(ctx)
 	}
 	huma.Register(a.huma, huma.Operation{
@@ -133,9 +139,14 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 		Errors: statusesOf(a.codes[op.ID]), MaxBodyBytes: MaxBodyBytes + 1, BodyReadTimeout: BodyReadTimeout,
 		Middlewares: huma.Middlewares{gate}, Responses: a.answers(op), RequestBody: op.Upload.document(),
 	}, func(ctx context.Context, in *I) (*O, error) {
+		x := From(ctx)
+		if len(x.faults) > 0 {
+			x.fail(errs.Invalid("invalid", invalidDetail(len(x.faults)), x.faults...))
+			return nil, nil
+		}
 		out, err := handle(ctx, in)
 		if err != nil {
-			From(ctx).fail(err)
+			x.fail(err)
 			return nil, nil
 		}
 		return out, nil

@@ -41,8 +41,8 @@ type Problem struct {
 	RequestID string       `json:"requestId" doc:"Id of the request, also in X-Request-Id and in the server's log."`
 	Errors    []errs.Fault `json:"errors,omitempty" doc:"Everything wrong with the request, all at once."`
 
-	RequiredScopes []string `json:"requiredScopes,omitempty" doc:"403 only: what the call needs."`
-	GrantedScopes  []string `json:"grantedScopes,omitempty" doc:"403 only: what the caller has."`
+	RequiredScopes []string `json:"requiredScopes,omitzero" required:"false" doc:"403 only: what the call needs; empty where no scope would help."`
+	GrantedScopes  []string `json:"grantedScopes,omitzero" required:"false" doc:"403 only: what the caller has."`
 
 	retryAfter time.Duration
 }
@@ -132,9 +132,19 @@ func (p *Problem) decorate(x *Exchange) {
 	p.Instance = safePath(x.r.URL.Path)
 	p.Title = titleOf(p.Code, p.Status)
 	p.Type = typeOf(p.Code)
+	if p.Status == http.StatusForbidden {
+		p.RequiredScopes, p.GrantedScopes = orEmpty(p.RequiredScopes), orEmpty(p.GrantedScopes)
+	}
 	if p.Status == http.StatusServiceUnavailable && p.retryAfter == 0 {
 		p.retryAfter = time.Second
 	}
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }
 
 func (p *Problem) headers(h http.Header, credentialSent bool) {

@@ -32,7 +32,8 @@ type asset struct {
 	etag        string
 }
 
-// Handler serves /docs, /docs/ and the assets below /docs/assets/. It answers GET and HEAD.
+// Handler serves /docs, /docs/ and the assets below /docs/assets/. It answers GET and HEAD; what it refuses with a
+// plain sentence becomes a problem on its way through package rest.
 func Handler() http.Handler {
 	assets := map[string]asset{}
 	add := func(name, file, contentType string) string {
@@ -54,7 +55,7 @@ func Handler() http.Handler {
 		}
 		a, ok := assets[r.URL.Path]
 		if !ok {
-			http.NotFound(w, r)
+			http.Error(w, "There is no such page; the reference is at /docs.", http.StatusNotFound)
 			return
 		}
 		a.serve(w, r, "public, max-age=31536000, immutable")

@@ -9,17 +9,16 @@ import (
 	"carfluence/internal/rest"
 )
 
-// problemPage fills problem.html; exactly one of Type, All and Missing is set.
+// problemPage fills problem.html; exactly one of Type and All is set.
 type problemPage struct {
-	Title   string
-	Style   template.CSS
-	Type    *rest.ProblemType
-	All     []rest.ProblemType
-	Missing string
+	Title string
+	Style template.CSS
+	Type  *rest.ProblemType
+	All   []rest.ProblemType
 }
 
 // Problems serves /problems, the list of all types, and /problems/{code}, a page for each, so that the type
-// of every problem document resolves. An unknown code is a 404 page.
+// of every problem document resolves.
 func Problems(types []rest.ProblemType) http.Handler {
 	types = slices.Clone(types)
 	slices.SortFunc(types, func(a, b rest.ProblemType) int { return strings.Compare(a.Code, b.Code) })
@@ -37,9 +36,6 @@ func Problems(types []rest.ProblemType) http.Handler {
 			a.serve(w, r, "no-cache")
 			return
 		}
-		a := render(page, problemPage{Title: "Unknown problem type", Style: style, Missing: code})
-		w.Header().Set("Content-Type", a.contentType)
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write(a.body) // net/http drops it for HEAD
+		http.Error(w, "There is no such problem type; /problems/ lists all.", http.StatusNotFound)
 	})
 }

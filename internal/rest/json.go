@@ -137,6 +137,9 @@ func (o *Optional[T]) UnmarshalJSON(b []byte) error {
 	if number && (kind == reflect.Int64 || kind == reflect.Float64) {
 		return err
 	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && kind == reflect.Struct && b[0] == '{' && strings.HasPrefix(e.Value, "number") {
+		return err // of a member of the member: 24.0 must not be read as 0
+	}
 	return nil // what does not fit, the schema has named; an error would keep the members after it from being read
 }
 

@@ -6,14 +6,17 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/feed"
 )
 
 // Store is where the data lives; every command takes it.
@@ -153,6 +156,22 @@ func (c *Config) issuer() string {
 		return c.PublicURL
 	}
 	return "carfluence"
+}
+
+// sftpAddress is what integrations are told: the host of the public URL, else that of --sftp-listen.
+func (c *Config) sftpAddress() feed.SFTPAddress {
+	var a feed.SFTPAddress
+	host, port, err := net.SplitHostPort(c.SFTPListen)
+	if err == nil {
+		a.Port, _ = strconv.Atoi(port)
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsUnspecified() {
+		a.Host = host
+	}
+	if u, err := url.Parse(c.PublicURL); err == nil && u.Hostname() != "" {
+		a.Host = u.Hostname()
+	}
+	return a
 }
 
 // SecretFrom reads a secret setting from the environment: NAME, or the file that NAME_FILE names (its last

@@ -17,6 +17,7 @@ import (
 
 	"carfluence/internal/auth"
 	"carfluence/internal/dealer"
+	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
@@ -54,6 +55,7 @@ type Server struct {
 	Keys        *auth.Keys
 	Dealers     *dealer.Dealers
 	Stock       *inventory.Stock
+	Feeds       *feed.Feeds
 	authority   *auth.Authority
 	ledger      *quota.Ledger
 	signingKeys *auth.SigningKeys
@@ -109,6 +111,10 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
 	s.Stock = inventory.NewStock(s.stores.Stock, inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now})
 	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
+	s.Feeds = &feed.Feeds{
+		DB: s.stores.Stock, Stock: s.Stock, Dealers: s.Dealers, Secret: s.stores.Secret, SFTP: c.sftpAddress(), Now: now, Log: s.log,
+	}
+	s.Dealers.Fed = s.Feeds.OfDealership
 	guard := &auth.Guard{
 		Authority: s.authority, Keys: s.Keys, Tokens: verifier, Quota: s.ledger, SessionLimit: c.SessionRatePerHour,
 		Addresses: quota.NewAddresses(c.AnonymousRatePerHour, c.QuotaWindow, now), Now: now,
@@ -133,6 +139,7 @@ func (s *Server) routes(origins auth.Origins) {
 	s.Keys.Register(s.API)
 	s.Dealers.Register(s.API)
 	s.Stock.Register(s.API)
+	s.Feeds.Register(s.API)
 	s.API.ServeDocument()
 	mux := s.API.Mux()
 	docs := docsite.Handler()
@@ -234,7 +241,9 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	}
 	err := s.shutdown(l.API, api, metrics)
 	cancel() // only now: the ledger settles what the last requests spent
-	return errors.Join(err, g.Wait(), s.Close())
+	all := g.Wait()
+	s.Feeds.Settle()
+	return errors.Join(err, all, s.Close())
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {

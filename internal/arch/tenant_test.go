@@ -21,6 +21,8 @@ var unbound = map[string]string{
 	"authority":      "one number for all replicas",
 	"change":         "read by every replica",
 	"replica":        "read by every replica",
+	"sftp_login":     "a username says which group and integration",
+	"sftp_host_key":  "belongs to the installation",
 	"login_throttle": "counts addresses that may belong to nobody",
 	"river_job":      "one queue works the jobs of all groups; the group is in a job's arguments",
 	"river_leader":   "belongs to the installation",

@@ -32,6 +32,13 @@ type Event struct {
 	Detail      map[string]any
 }
 
+type addressKey struct{}
+
+// WithAddress says where from, for what does not come as an HTTP request.
+func WithAddress(ctx context.Context, ip string) context.Context {
+	return context.WithValue(ctx, addressKey{}, ip)
+}
+
 // Record writes one row in the caller's transaction. group is "" when nobody can know it, as for a failed
 // login of an unknown address. Address and request id come from the request in ctx, if there is one.
 func Record(ctx context.Context, tx *sqldb.DB, group string, at time.Time, e Event) error {
@@ -46,7 +53,8 @@ func Record(ctx context.Context, tx *sqldb.DB, group string, at time.Time, e Eve
 	if err != nil {
 		return err
 	}
-	var address, request string
+	address, _ := ctx.Value(addressKey{}).(string)
+	request := ""
 	if x := rest.From(ctx); x != nil {
 		address, request = x.IP, x.RequestID
 	}

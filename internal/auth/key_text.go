@@ -2,7 +2,6 @@ package auth
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"hash/crc32"
 )
@@ -23,23 +22,11 @@ const KeyPattern = `cf_live_[0-9A-Za-z]{38}`
 
 const purposeKeys = "carfluence api key digest v1"
 
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-// newKeyText makes a key from the system's generator, each character equally likely.
+// newKeyText makes a key.
 func newKeyText() string {
-	text := make([]byte, 0, keyLength)
-	text = append(text, KeyPrefix...)
-	var b [2 * keyRandom]byte
-	for len(text) < len(KeyPrefix)+keyRandom {
-		_, _ = rand.Read(b[:])
-		for _, c := range b {
-			if c < 4*62 && len(text) < len(KeyPrefix)+keyRandom {
-				text = append(text, base62[c%62])
-			}
-		}
-	}
+	text := KeyPrefix + RandomBase62(keyRandom)
 	sum := checksum(text)
-	return string(append(text, sum[:]...))
+	return text + string(sum[:])
 }
 
 func checksum[T string | []byte](text T) (sum [keyChecksum]byte) {
@@ -74,7 +61,7 @@ func ValidKeyText(text string) bool {
 // can't confirm a guess.
 type keyDigester struct{ pepper []byte }
 
-func newKeyDigester(secret []byte) keyDigester { return keyDigester{subkey(secret, purposeKeys)} }
+func newKeyDigester(secret []byte) keyDigester { return keyDigester{Subkey(secret, purposeKeys)} }
 
 func (d keyDigester) digest(text string) []byte {
 	m := hmac.New(sha256.New, d.pepper)

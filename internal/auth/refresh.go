@@ -49,7 +49,7 @@ type RefreshKeys struct{ digest, successor []byte }
 
 // NewRefreshKeys derives the keys.
 func NewRefreshKeys(secret []byte) RefreshKeys {
-	return RefreshKeys{digest: subkey(secret, purposeRefresh), successor: subkey(secret, purposeSuccessor)}
+	return RefreshKeys{digest: Subkey(secret, purposeRefresh), successor: Subkey(secret, purposeSuccessor)}
 }
 
 // Digest is what is stored of a token: hex HMAC-SHA-256.

@@ -2,13 +2,8 @@ package auth
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -170,27 +165,13 @@ const (
 	purposeThrottle    = "carfluence login throttle v1"
 )
 
-// subkey derives a 256-bit key for one purpose from the server's secret (RFC 5869).
-func subkey(secret []byte, purpose string) []byte {
-	k, err := hkdf.Key(sha256.New, secret, nil, purpose, 32)
-	if err != nil {
-		panic(err) // only for lengths beyond the hash's
-	}
-	return k
-}
-
-// KeySealer encrypts signing keys for storage: AES-256-GCM under a key derived from the server's secret,
-// bound to the key's id.
-type KeySealer struct{ aead cipher.AEAD }
+// KeySealer encrypts signing keys for storage, bound to the key's id.
+type KeySealer struct{ sealer Sealer }
 
 // NewKeySealer derives the encryption key.
 func NewKeySealer(secret []byte) (*KeySealer, error) {
-	block, err := aes.NewCipher(subkey(secret, purposeSigningKeys))
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return &KeySealer{aead}, err
+	s, err := NewSealer(secret, purposeSigningKeys)
+	return &KeySealer{s}, err
 }
 
 // Seal returns base64 of nonce, PKCS #8 and tag.
@@ -199,18 +180,14 @@ func (s *KeySealer) Seal(k *SigningKey) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("auth: seal signing key: %w", err)
 	}
-	return base64.StdEncoding.EncodeToString(s.aead.Seal(nil, nil, der, []byte(k.ID))), nil
+	return s.sealer.Seal(der, k.ID), nil
 }
 
 // unseal returns the PKCS #8 form. It fails under another secret.
 func (s *KeySealer) unseal(id, sealed string) ([]byte, error) {
-	raw, err := base64.StdEncoding.DecodeString(sealed)
+	der, err := s.sealer.Open(sealed, id)
 	if err != nil {
 		return nil, fmt.Errorf("auth: signing key %s: %w", id, err)
-	}
-	der, err := s.aead.Open(nil, nil, raw, []byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("auth: signing key %s was sealed under another secret or is damaged: %w", id, err)
 	}
 	return der, nil
 }

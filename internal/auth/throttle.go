@@ -51,7 +51,7 @@ type flight struct {
 
 // NewThrottle makes a throttle on the accounts store; secret is the server's.
 func NewThrottle(db *sqldb.DB, secret []byte, now func() time.Time) *Throttle {
-	return &Throttle{db: db, key: subkey(secret, purposeThrottle), now: now, inFlight: map[string]*flight{}}
+	return &Throttle{db: db, key: Subkey(secret, purposeThrottle), now: now, inFlight: map[string]*flight{}}
 }
 
 // Attempt is one reserved evaluation of a password. Call Done when it is over.

@@ -70,6 +70,8 @@ type Dealers struct {
 
 	// Held counts the vehicles a dealership holds; one that holds any can't be deleted.
 	Held func(ctx context.Context, t *sqldb.Tenant, dealershipID string) (int64, error)
+	// Fed lists, in words for people, the integrations that belong to a dealership; one that has any can't be deleted.
+	Fed func(ctx context.Context, t *sqldb.Tenant, dealershipID string) ([]string, error)
 	// Changed is told, in the same transaction, that what the group's inventory shows may have changed.
 	Changed func(ctx context.Context, t *sqldb.Tenant) error
 }
@@ -151,27 +153,55 @@ func (d *Dealers) store(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, e
 	return d.changed(ctx, tx, by, event, *in)
 }
 
-// Delete removes a dealership that holds no vehicles, with its aliases.
+// Delete removes a dealership that holds no vehicles and has no integrations, with its aliases.
 func (d *Dealers) Delete(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		if d.Held != nil {
-			n, err := d.Held(ctx, tx, id)
-			if err != nil {
-				return err
-			}
-			if n > 0 {
-				return errs.Conflict("dealer_has_vehicles", fmt.Sprintf("%s holds %s. Move or remove them first.", stored.Name, vehicles(n)))
-			}
+		if err := d.unheld(ctx, tx, stored); err != nil {
+			return err
 		}
 		if err := deleteDealer(ctx, tx, id); err != nil {
 			return err
 		}
 		return d.changed(ctx, tx, by, "dealer.deleted", stored)
 	})
+}
+
+// unheld refuses a dealership that something belongs to, and says what.
+func (d *Dealers) unheld(ctx context.Context, tx *sqldb.Tenant, stored Dealer) error {
+	if d.Held != nil {
+		n, err := d.Held(ctx, tx, stored.ID)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return errs.Conflict("dealer_has_vehicles", fmt.Sprintf("%s holds %s. Move or remove them first.", stored.Name, vehicles(n)))
+		}
+	}
+	if d.Fed == nil {
+		return nil
+	}
+	names, err := d.Fed(ctx, tx, stored.ID)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return errs.Conflict("dealer_has_integrations", fmt.Sprintf("%s has %s. Give them another dealership or delete them first.", stored.Name, integrations(names)))
+}
+
+// integrations counts them and shows the first few.
+func integrations(list []string) string {
+	const shown = 5
+	if len(list) == 1 {
+		return "the integration " + list[0]
+	}
+	text := strconv.Itoa(len(list)) + " integrations: " + strings.Join(list[:min(len(list), shown)], ", ")
+	if len(list) > shown {
+		text += ", …"
+	}
+	return text
 }
 
 func vehicles(n int64) string {

@@ -247,8 +247,9 @@ func (d *Dealers) registerDealers(api *rest.API) {
 	})
 	auth.Handle(api, rest.Operation{
 		ID: "delete-dealer", Method: http.MethodDelete, Path: "/dealers/{id}", Summary: "Delete a dealership", Tag: tag, Security: write,
-		Status: http.StatusNoContent, Codes: []string{"dealer_has_vehicles"},
-		Description: "A dealership that holds vehicles can't be deleted: 409 `dealer_has_vehicles` says how many.",
+		Status: http.StatusNoContent, Codes: []string{"dealer_has_vehicles", "dealer_has_integrations", "conflict"},
+		Description: "A dealership that holds vehicles can't be deleted: 409 `dealer_has_vehicles` says how many. Nor can one that integrations\n" +
+			"belong to: 409 `dealer_has_integrations` says which.",
 	}, func(ctx context.Context, p auth.Principal, in *dealerIDInput) (*struct{}, error) {
 		return nil, d.Delete(ctx, d.DB.Tenant(p.Group), p.Actor(), in.ID)
 	})

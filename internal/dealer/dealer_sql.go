@@ -121,7 +121,11 @@ func updateDealer(ctx context.Context, t *sqldb.Tenant, d Dealer) error {
 }
 
 func deleteDealer(ctx context.Context, t *sqldb.Tenant, id string) error {
-	if _, err := t.Exec(ctx, `DELETE FROM dealership WHERE dealer_group_id = $1 AND id = $2`, id); err != nil {
+	_, err := t.Exec(ctx, `DELETE FROM dealership WHERE dealer_group_id = $1 AND id = $2`, id)
+	if sqldb.IsForeignKey(err) { // come since the check, or of a kind that was not asked for
+		return errs.Conflict("conflict", "Vehicles or integrations belong to the dealership. Move or remove them first.")
+	}
+	if err != nil {
 		return fmt.Errorf("delete dealership: %w", err)
 	}
 	return nil

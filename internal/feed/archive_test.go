@@ -253,15 +253,15 @@ func TestHugeDirectoriesAreNotRead(t *testing.T) {
 	}
 }
 
-// repeated is one block over and over, without being held.
-type repeated struct {
+// manyBlocks is one block over and over, without being held.
+type manyBlocks struct {
 	block []byte
 	n     int64
 }
 
-func (r repeated) size() int64 { return int64(len(r.block)) * r.n }
+func (r manyBlocks) size() int64 { return int64(len(r.block)) * r.n }
 
-func (r repeated) ReadAt(p []byte, off int64) (n int, err error) {
+func (r manyBlocks) ReadAt(p []byte, off int64) (n int, err error) {
 	for n < len(p) {
 		at := off + int64(n)
 		if at >= r.size() {
@@ -282,7 +282,7 @@ func peak(f func()) uint64 {
 }
 
 func TestBombsTakeNoMemory(t *testing.T) {
-	bomb := repeated{gzipped(strings.Repeat("\x00", 64<<20)), 160} // 10 GiB of zeros in 10 MiB
+	bomb := manyBlocks{gzipped(strings.Repeat("\x00", 64<<20)), 160} // 10 GiB of zeros in 10 MiB
 	for _, c := range []struct {
 		caps Caps
 		code string

@@ -70,7 +70,7 @@ func BenchmarkMap(b *testing.B) {
 	text := largeFile(rows, 20_000)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		rd, m, err := open(strings.NewReader(text), "a.csv")
+		rd, m, err := open(strings.NewReader(text), "a.csv", Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

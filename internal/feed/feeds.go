@@ -19,13 +19,16 @@ type Feeds struct {
 	Secret  []byte // the server's; see docs/architecture.md, "One secret"
 	Spool   string // folder for temporary files
 	Limits  Limits
+	SFTP    SFTPAddress
 	Now     func() time.Time
 	Log     *slog.Logger
 
 	// Enqueue makes Work be called for an integration once the caller's transaction has ended.
 	Enqueue func(ctx context.Context, tx *sqldb.Tenant, integrationID string) error
 
-	working sync.Map // integration id → true
+	working  sync.Map // integration id → true
+	failures failures
+	writing  sync.WaitGroup // audit rows of failed logins on their way
 }
 
 // Limits on what integrations may do; see DefaultLimits.
@@ -40,3 +43,10 @@ type Limits struct {
 
 // DefaultLimits are the limits unless set otherwise.
 var DefaultLimits = Limits{FileBytes: 1 << 30, Guard: DefaultGuard, Problems: 10_000, KeptFiles: 10, LogAge: 400 * 24 * time.Hour}
+
+// SFTPAddress is where integrations drop their files, as answers show it. Set it before the routes are served.
+type SFTPAddress struct {
+	Host        string // "localhost" when empty
+	Port        int    // 2222 when 0
+	Fingerprint string // of the host key, "SHA256:…"; "" while there is none
+}

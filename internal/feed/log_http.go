@@ -50,22 +50,12 @@ func logBodyOf(r Run) logBody {
 	return b
 }
 
-// seconds is a time as the wire shows it: UTC, whole seconds.
-func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
-
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
 	t = seconds(t)
 	return &t
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // logDetail is a log with all that is known of its file.
@@ -160,16 +150,10 @@ type csvOutput struct {
 	Body        []byte
 }
 
-const (
-	readScope  = "integrations:read"
-	writeScope = "integrations:write"
-	tagLogs    = "Integrations"
-)
-
 func (f *Feeds) registerLogs(api *rest.API) {
 	read, write := rest.Scope(readScope), rest.Scope(writeScope)
 	auth.Handle(api, rest.Operation{
-		ID: "list-integration-logs", Method: http.MethodGet, Path: "/integrations/{id}/logs", Summary: "List an integration's files", Tag: tagLogs, Security: read, Codes: []string{"invalid"},
+		ID: "list-integration-logs", Method: http.MethodGet, Path: "/integrations/{id}/logs", Summary: "List an integration's files", Tag: tag, Security: read, Codes: []string{"invalid"},
 		Description: "What became of each file, newest first.",
 	}, func(ctx context.Context, p auth.Principal, in *logsInput) (*logsOutput, error) {
 		runs, total, err := f.Logs(ctx, f.DB.Tenant(p.Group), in.ID, in.Page())
@@ -182,11 +166,11 @@ func (f *Feeds) registerLogs(api *rest.API) {
 		return out, err
 	})
 	auth.Handle(api, rest.Operation{
-		ID: "get-integration-log", Method: http.MethodGet, Path: "/integrations/{id}/logs/{logId}", Summary: "Show a file's log", Tag: tagLogs, Security: read, Codes: []string{"invalid"},
+		ID: "get-integration-log", Method: http.MethodGet, Path: "/integrations/{id}/logs/{logId}", Summary: "Show a file's log", Tag: tag, Security: read, Codes: []string{"invalid"},
 		Description: "With its row errors and warnings, a page at a time.",
 	}, f.showLog)
 	auth.Handle(api, rest.Operation{
-		ID: "get-integration-log-csv", Method: http.MethodGet, Path: "/integrations/{id}/logs/{logId}/errors.csv", Summary: "Download a file's row errors", Tag: tagLogs, Security: read,
+		ID: "get-integration-log-csv", Method: http.MethodGet, Path: "/integrations/{id}/logs/{logId}/errors.csv", Summary: "Download a file's row errors", Tag: tag, Security: read,
 		Description: "All row errors and warnings that are kept, as CSV to send back to the vendor. Cells that a spreadsheet would take for a formula begin with an apostrophe.",
 	}, f.problemsCSV)
 	for _, d := range []struct {
@@ -201,7 +185,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 		}},
 	} {
 		auth.Handle(api, rest.Operation{
-			ID: d.id, Method: http.MethodPost, Path: "/integrations/{id}/logs/{logId}/" + d.path, Summary: d.summary, Tag: tagLogs, Security: write, Codes: []string{"run_not_held"},
+			ID: d.id, Method: http.MethodPost, Path: "/integrations/{id}/logs/{logId}/" + d.path, Summary: d.summary, Tag: tag, Security: write, Codes: []string{"run_not_held"},
 			Description: d.text,
 		}, func(ctx context.Context, p auth.Principal, in *logIDInput) (*logOutput, error) {
 			r, err := d.act(ctx, p, in)

@@ -54,9 +54,8 @@ type mappingsOutput struct {
 }
 
 func (f *Feeds) registerMappings(api *rest.API) {
-	const tag = "Mappings"
 	auth.Handle(api, rest.Operation{
-		ID: "preview-mappings", Method: http.MethodGet, Path: "/mappings/{integrationId}/preview", Summary: "Preview an integration's mapping", Tag: tag, Security: rest.Scope(readScope), Codes: []string{"invalid"},
+		ID: "preview-mappings", Method: http.MethodGet, Path: "/mappings/{integrationId}/preview", Summary: "Preview an integration's mapping", Tag: "Mappings", Security: rest.Scope(readScope), Codes: []string{"invalid"},
 		Description: "For each column of the latest file what it feeds, what else it could feed and why, three samples, and how many values would be dropped; and the first rows before and after.",
 	}, func(ctx context.Context, p auth.Principal, in *previewInput) (*previewOutput, error) {
 		it, name, preview, err := f.Preview(ctx, f.DB.Tenant(p.Group), in.ID, in.Rows)
@@ -68,7 +67,7 @@ func (f *Feeds) registerMappings(api *rest.API) {
 		return out, nil
 	})
 	auth.Handle(api, rest.Operation{
-		ID: "update-mappings", Method: http.MethodPatch, Path: "/mappings/{integrationId}", Summary: "Change an integration's mapping", Tag: tag, Security: rest.Scope(writeScope), Codes: []string{"file_gone"},
+		ID: "update-mappings", Method: http.MethodPatch, Path: "/mappings/{integrationId}", Summary: "Change an integration's mapping", Tag: "Mappings", Security: rest.Scope(writeScope), Codes: []string{"file_gone"},
 		Description: "Columns that are not named stay as they are. In force for the next file, or at once with `reprocess=true`.",
 	}, func(ctx context.Context, p auth.Principal, in *patchMappingsInput) (*mappingsOutput, error) {
 		it, run, err := f.Remap(ctx, f.DB.Tenant(p.Group), p.Actor(), in.ID, in.Body.Mappings, in.Reprocess)

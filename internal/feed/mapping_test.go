@@ -136,7 +136,7 @@ func TestFirstRowIsNoHeaderWhenItHoldsAVIN(t *testing.T) {
 }
 
 func TestColumnNamedByAVINIsNotTakenForTheVIN(t *testing.T) {
-	_, err := NewMapping([]string{"WVWZZZ1KZAW000001", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}})
+	_, err := NewMapping([]string{"WVWZZZ1KZAW000001", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}}, Options{})
 	if errs.CodeOf(err) != "vin_column_missing" {
 		t.Error(err)
 	}

@@ -387,7 +387,7 @@ func (p *processing) unpack(ctx context.Context) (path string, cleanUp func(), e
 
 // fetch writes a kept file to a temporary one.
 func (f *Feeds) fetch(ctx context.Context, t *sqldb.Tenant, runID string, to *os.File) error {
-	from, err := f.open(ctx, t, runID)
+	from, err := f.openFile(ctx, t, runID)
 	if err != nil {
 		return err
 	}

@@ -318,7 +318,7 @@ func TestUpdateOnlyCreatesAndSellsNothing(t *testing.T) {
 	}
 }
 
-func TestUnusableFilesChangeNothing(t *testing.T) {
+func TestUnusableDropsChangeNothing(t *testing.T) {
 	w := openFeeds(t)
 	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 3, "10000"))

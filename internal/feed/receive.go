@@ -141,8 +141,8 @@ func (w *pieceWriter) put(data []byte) error {
 	return w.write(n, data)
 }
 
-// open reads a kept file as it was received.
-func (f *Feeds) open(ctx context.Context, t *sqldb.Tenant, runID string) (io.ReadCloser, error) {
+// openFile reads a kept file as it was received.
+func (f *Feeds) openFile(ctx context.Context, t *sqldb.Tenant, runID string) (io.ReadCloser, error) {
 	z, err := zstd.NewReader(&pieces{ctx: ctx, t: t, runID: runID}, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
 	if err != nil {
 		return nil, err

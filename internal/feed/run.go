@@ -93,6 +93,8 @@ type Would struct {
 }
 
 var (
+	errNoIntegration = rest.NotFound("integration")
+
 	errNoLog   = rest.NotFound("log")
 	errNotHeld = errs.Conflict("run_not_held", "This file does not wait for a confirmation; its status says what became of it.")
 	errFenced  = errors.New("another worker has taken the file over")

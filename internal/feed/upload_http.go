@@ -28,7 +28,7 @@ type uploadOutput struct {
 func (f *Feeds) registerUploads(api *rest.API) {
 	upload := rest.Upload{MaxBytes: f.Limits.FileBytes, Idle: uploadIdle, Doc: "The file as it is: delimited text, or one such file packed with gzip or ZIP."}
 	auth.Handle(api, rest.Operation{
-		ID: "upload-integration-file", Method: http.MethodPost, Path: "/integrations/{id}/files", Summary: "Upload a file", Tag: tagLogs, Security: rest.Scope(writeScope),
+		ID: "upload-integration-file", Method: http.MethodPost, Path: "/integrations/{id}/files", Summary: "Upload a file", Tag: tag, Security: rest.Scope(writeScope),
 		Status: http.StatusAccepted, Upload: &upload, Codes: []string{"integration_paused"},
 		Description: "The same as dropping it by SFTP. When this has answered the file is safe and will be processed; the log at `Location` tells what becomes of it.",
 	}, func(ctx context.Context, p auth.Principal, in *uploadInput) (*uploadOutput, error) {

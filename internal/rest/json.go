@@ -134,7 +134,9 @@ func (o *Optional[T]) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	err := json.Unmarshal(b, &o.Value)
-	o.misfit = err != nil && (b[0] == '-' || b[0] >= '0' && b[0] <= '9')
+	e, _ := errors.AsType[*json.UnmarshalTypeError](err)
+	inside := e != nil && strings.HasPrefix(e.Value, "number") // of an object: a member that does not fit
+	o.misfit = err != nil && (inside || b[0] == '-' || b[0] >= '0' && b[0] <= '9')
 	return nil // an error would keep the members after it from being read
 }
 

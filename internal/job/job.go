@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// pollEvery is how often the store is asked for new jobs. Half a second costs 0.1 % of a core when nothing
-	// is to do.
+	// pollEvery is how often the store is asked for new jobs. An idle queue takes 0.9 % of a core with it, half
+	// of that for River's other services; 250 ms take 1.1 %, 50 ms 3.8 %, River's listener for SQLite 2.2 %.
 	pollEvery = 500 * time.Millisecond
 	// fetchAtMost is how soon after one fetch another may follow while there are jobs waiting.
 	fetchAtMost = 5 * time.Millisecond

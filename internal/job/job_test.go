@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -319,6 +322,63 @@ func TestOrphansOfACrashRunAgain(t *testing.T) {
 	}
 	receive(t, swept) // nobody waits for the dead leader
 	eventually(t, "not recorded", func() bool { n := states(t, db); return n["completed"] == 2 && n["discarded"] == 1 })
+}
+
+// TestAKilledProcessLosesNothing kills another process in the middle of a job.
+func TestAKilledProcessLosesNothing(t *testing.T) {
+	const file = "CARFLUENCE_TEST_STOCK"
+	if path := os.Getenv(file); path != "" { // the process that is killed
+		db, err := sqldb.OpenSQLite(t.Context(), path, sqldb.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start(t, db, job.Options{}, job.Worker[importFile]{Work: func(ctx context.Context, _ importFile) error {
+			fmt.Println("working")
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		time.Sleep(time.Hour)
+	}
+	path := filepath.Join(t.TempDir(), "stock.db")
+	db, err := sqldb.OpenSQLite(t.Context(), path, sqldb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Migrate(t.Context(), sqldb.Stock); err != nil {
+		t.Fatal(err)
+	}
+	q, _ := newQueue(t, db, job.Options{})
+	enqueue(t, q, db, 1, 2)
+
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAKilledProcessLosesNothing$")
+	child.Env = append(os.Environ(), file+"="+path)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("working\nworking\n"))); err != nil {
+		t.Error(err)
+	}
+	_ = child.Process.Kill()
+	_ = child.Wait()
+	if n := states(t, db); n["running"] != 2 {
+		t.Fatalf("after the kill: %v", n)
+	}
+	done := make(chan int, 10)
+	begin := time.Now()
+	r := start(t, db, job.Options{}, job.Worker[importFile]{Work: func(_ context.Context, a importFile) error { done <- a.File; return nil }})
+	if a, b := receive(t, done), receive(t, done); a+b != 3 {
+		t.Errorf("jobs %d and %d", a, b)
+	}
+	t.Logf("run again %v after the start", time.Since(begin).Round(time.Millisecond))
+	r.stop()
+	if n := states(t, db); n["completed"] != 2 || len(done) != 0 {
+		t.Errorf("in the end: %v", n)
+	}
 }
 
 func TestAStopLetsJobsEnd(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -70,8 +68,6 @@ const (
 	maxIntegrationName = 100
 	maxGraceSyncs      = 100
 	maxGraceHours      = 2160 // 90 days
-	maxMappings        = 1000
-	maxColumnName      = 200
 )
 
 var (
@@ -273,40 +269,19 @@ func (i *Integration) complete(faults ...errs.Fault) error {
 	add(slices.Contains(strategies, i.Sync.Strategy), "#/syncSettings/strategy", "must be one of "+strings.Join(strategies, ", "))
 	add(i.Sync.SoldGraceSyncs >= 1 && i.Sync.SoldGraceSyncs <= maxGraceSyncs, "#/syncSettings/sold_grace_syncs", "must be 1 to 100")
 	add(i.Sync.SoldGraceHours >= 0 && i.Sync.SoldGraceHours <= maxGraceHours, "#/syncSettings/sold_grace_hours", "must be 0 to 2160")
-	faults = append(faults, mappingFaults(i.Mappings)...)
+	faults = append(faults, ValidateOwn(pointers(i.Mappings))...)
 	if len(faults) > 0 {
 		return invalidIntegration(faults...)
 	}
 	return nil
 }
 
-// mappingFaults names every source column that can't be mapped as asked.
-func mappingFaults(mappings map[string]string) (faults []errs.Fault) {
-	if len(mappings) > maxMappings {
-		return []errs.Fault{errs.At("#/mappings", fmt.Sprintf("must not map more than %d columns", maxMappings))}
+func pointers(m map[string]string) map[string]*string {
+	out := make(map[string]*string, len(m))
+	for k, v := range m {
+		out[k] = &v
 	}
-	for _, column := range slices.Sorted(maps.Keys(mappings)) {
-		at := "#/mappings/" + url.PathEscape(pointerEscapes.Replace(column))
-		if !graphic(column, maxColumnName) {
-			faults = append(faults, errs.At(at, "is no name of a column: 1 to 200 printable characters"))
-		}
-		if !mappable(mappings[column]) {
-			faults = append(faults, errs.At(at, "must be vin, a field of vehicles that files can bring, or empty for none"))
-		}
-	}
-	return faults
-}
-
-var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
-
-// mappable tells whether a source column can feed a field. The dealership is found by code and name, never told
-// by its id.
-func mappable(field string) bool {
-	if field == "" || field == "vin" {
-		return true
-	}
-	f, ok := inventory.FieldNamed(field)
-	return ok && f != inventory.DealershipID
+	return out
 }
 
 // graphic tells that a text has 1 to limit characters, all of them visible or blanks.

@@ -42,9 +42,9 @@ type survey struct {
 	header  []string
 	hasher  rowHasher
 	rows    int64
-	seen    map[uint64]struct{} // hashes of VINs: exact ones are kept only where one comes twice
-	last    map[string]int      // line of the last row of each VIN that stands in the file more than once
-	news    rowSet              // rows with something to say
+	seen    map[uint64]int64 // hashes of VINs to the latest row: exact ones are kept only where one comes twice
+	last    map[string]int   // line of the last row of each VIN that stands in the file more than once
+	news    rowSet           // rows with something to say
 }
 
 // lists tells whether the file holds a VIN.
@@ -68,7 +68,7 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 	if err != nil {
 		return err
 	}
-	l.survey = survey{mapping: m, header: rd.Header, hasher: newRowHasher(rd.Header, l.settled), seen: map[uint64]struct{}{}, last: map[string]int{}}
+	l.survey = survey{mapping: m, header: rd.Header, hasher: newRowHasher(rd.Header, l.settled), seen: map[uint64]int64{}, last: map[string]int{}}
 	c := comparing{l: l, ctx: ctx, t: t}
 	var first *Problem
 	for {
@@ -87,10 +87,11 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 			l.survey.news.add(l.survey.rows)
 		} else {
 			h := hashVIN(vin)
-			if _, again := l.survey.seen[h]; again {
+			if before, again := l.survey.seen[h]; again {
 				l.survey.last[vin] = row.Line
+				l.survey.news.add(before) // that it is superseded
 			}
-			l.survey.seen[h] = struct{}{}
+			l.survey.seen[h] = l.survey.rows
 			if err := c.add(vin, l.survey.hasher.of(row)); err != nil {
 				return err
 			}
@@ -101,6 +102,9 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 		return err
 	}
 	l.format = rd.Format()
+	if m.Leads() { // of which none need name a vehicle
+		return nil
+	}
 	return l.survey.usable(first)
 }
 

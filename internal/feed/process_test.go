@@ -324,7 +324,7 @@ func TestUnusableDropsChangeNothing(t *testing.T) {
 	w.drop(in, "a.csv", stockFile(0, 3, "10000"))
 	for text, code := range map[string]string{
 		"": "file_empty", " \n\n": "file_empty", "VIN,Price\n": "file_without_rows", "VIN,Price\nx,1\ny,2\n": "file_without_vins", "A,B\n1,2\n": "vin_column_missing",
-		"VIN\x00,Price\n": "file_not_text", "PK\x03\x04": "archive_damaged",
+		"VIN\x00,Price\n": "file_not_text", "PK\x03\x04": "archive_truncated",
 	} {
 		r := w.drop(in, "b.csv", text)
 		if r.Status != RunFailed || r.Code != code || r.Detail == "" || r.ProcessedAt.IsZero() {
@@ -477,7 +477,7 @@ func TestOneBadRowStopsNothing(t *testing.T) {
 	text := "VIN,Price,Year\n" + testVIN(0) + ",abc,2020\nshort,1,2020\n" + testVIN(1) + "\n" + testVIN(2) + ",1,2,3,4\n" + testVIN(3) + ",100,2020\n"
 	r := w.completes(in, "a.csv", text, Counts{Total: 5, Created: 3, Errors: 2, Warnings: 2})
 	want := strings.Join([]string{
-		`2 warning Price "abc" "abc" is no amount`, `3 refused VIN "short" a VIN has 17 characters, this one has 5`,
+		`2 warning Price "abc" "abc" is no amount`, `3 refused VIN "short" no VIN: has 5 characters, not 17`,
 		`4 warning  "" the row has 1 cells instead of 3; the missing ones count as empty`, `5 refused  "" the row has 5 cells, the header 3`,
 	}, "\n")
 	if diff := cmp.Diff(want, w.problems(r)); diff != "" {

@@ -154,7 +154,7 @@ func (f *Feeds) openFile(ctx context.Context, t *sqldb.Tenant, runID string) (io
 func filename(name string) (string, error) {
 	name = strings.TrimSpace(path.Base(strings.ReplaceAll(name, `\`, "/")))
 	bad := !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl)
-	if name == "" || name == "." || name == "/" || bad || utf8.RuneCountInString(name) > maxFilename {
+	if name == "" || name == "." || name == ".." || name == "/" || bad || utf8.RuneCountInString(name) > maxFilename {
 		return "", errs.Invalid("invalid", "The file can't be taken under this name.", errs.In("filename", fmt.Sprintf("give a name of 1 to %d printable characters", maxFilename)))
 	}
 	return name, nil

@@ -2,11 +2,16 @@ package sftpd
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"log/slog"
 	"path"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
+
+	"github.com/pkg/sftp"
 )
 
 func FuzzPaths(f *testing.F) {
@@ -14,7 +19,7 @@ func FuzzPaths(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if cleaned := path.Join("/", raw); !climbs(raw) && cleaned != path.Clean("/root/"+raw)[len("/root"):] && path.Clean("/root/"+raw) != "/root" {
+		if cleaned := path.Join("/", raw); !climbs(raw) && cleaned != path.Clean("/root/" + raw)[len("/root"):] && path.Clean("/root/"+raw) != "/root" {
 			t.Errorf("%q leads out of the folder and was not noticed", raw)
 		}
 		_ = temporary(raw)
@@ -119,6 +124,45 @@ func FuzzPackets(f *testing.F) {
 		answers := all.count(channel.out.Bytes())
 		if all.left != 0 || len(all.head) != 0 || answers < passed || answers > seen {
 			t.Errorf("%d packets, %d passed on, %d answers", seen, passed, answers)
+		}
+	})
+}
+
+// FuzzSession sends bytes to a whole session. Package sftp works in goroutines of its own, so a panic there
+// would end the process; and whatever is sent, nothing may be left open.
+func FuzzSession(f *testing.F) {
+	for kind := byte(3); kind <= 20; kind++ {
+		f.Add(sealed(appendText(newPacket(kind, 1), "/x")))
+		f.Add(sealed(append(appendText(appendText(newPacket(kind, 1), "1"), "/x.tmp"), 0, 0, 0, 15, 0, 0)))
+	}
+	f.Add(append(openPacket(1, "x.tmp", 0x1a), writePacket(2, "1", 0, "x")...))
+	f.Add(append(openPacket(1, "x.tmp", 0x1a), fsyncPacket(2, "1")...))
+	f.Add(sealed(appendText(appendText(newPacket(fxpExtended, 1), renameExtension), "x")))
+	config := Config{
+		Arrived: func(context.Context, Login) ([]Arrived, error) { return []Arrived{{Path: "/x.csv"}}, nil },
+		Receive: func(context.Context, Login, Upload) error { return nil },
+		Now:     time.Now, Limits: Limits{Partials: 2, Directories: 2}.withDefaults(),
+	}
+	log := slog.New(slog.DiscardHandler)
+	d, err := openDrop(f.TempDir(), "fuzz", config.Limits, time.Now, log)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := &connection{server: &Server{config: config}, limits: config.Limits, ctx: t.Context(), soft: t.Context(), log: log, drop: d}
+		h := files{c}
+		channel := &pipe{Reader: io.MultiReader(bytes.NewReader(sealed(newPacket(fxpInit, 3))), bytes.NewReader(data))}
+		server := sftp.NewRequestServer(newPackets(channel, c.seen), sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h})
+		if server.Serve() == nil {
+			t.Error("the session ended without an end of its input")
+		}
+		if c.busy.Load() != 0 || c.handles.Load() != 0 {
+			t.Errorf("left: %d busy, %d handles", c.busy.Load(), c.handles.Load())
+		}
+		for p := range d.partials {
+			if d.partials[p].busy || checkPath(p) != nil {
+				t.Errorf("left: %q %+v", p, d.partials[p])
+			}
 		}
 	})
 }

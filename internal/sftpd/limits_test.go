@@ -209,15 +209,16 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestIdleAndSilentClients(t *testing.T) {
-	h := start(t, Limits{Probe: 20 * time.Millisecond, Idle: 300 * time.Millisecond})
+	t.Parallel()
+	h := start(t, Limits{Probe: time.Second, Idle: 3 * time.Second})
 	c := h.client("vendor0")
 	for range 8 { // it answers probes, and asks now and then
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
 		if _, err := c.Stat("/"); err != nil {
 			t.Fatalf("a client that asks was cut: %v\n%s", err, h.logs)
 		}
 	}
-	closed(t, c.ssh, 2*time.Second)
+	closed(t, c.ssh, 10*time.Second)
 	soon(t, "the log says so", func() bool { return strings.Contains(h.logs.String(), "reason=idle") })
 
 	h = start(t, Limits{Probe: 50 * time.Millisecond})
@@ -254,6 +255,7 @@ func (s *stalling) Write(b []byte) (int, error) {
 }
 
 func TestEndedCredentialsCutTheConnection(t *testing.T) {
+	t.Parallel()
 	h := start(t, Limits{})
 	c, other := h.client("vendor0"), h.client("vendor1")
 	f, err := c.Create("stock.csv")
@@ -266,7 +268,7 @@ func TestEndedCredentialsCutTheConnection(t *testing.T) {
 		t.Fatalf("an outage cut the connection: %v", err)
 	}
 	h.set(func() { h.away = false; h.ended["vendor0"] = true })
-	closed(t, c.ssh, 1500*time.Millisecond)
+	closed(t, c.ssh, 2*time.Second) // a second, and a slow machine's hesitation
 	put(t, other, "stock.csv", "goes on")
 	h.got("/stock.csv", "goes on")
 }

@@ -50,7 +50,8 @@ type Config struct {
 	Valid func(ctx context.Context, l Login) (bool, error)
 	// Receive takes a complete file. When it returns nil the file is safe elsewhere and the spooled one is
 	// deleted. An error fails the client's close or rename (an *errs.Error with its detail, any other without)
-	// and the file stays as a partial one. Empty files are passed on too.
+	// and the file stays as a partial one. Empty files are passed on too. It has to return when ctx ends, which
+	// Serve waits for.
 	Receive func(ctx context.Context, l Login, u Upload) error
 	// Arrived lists files received lately, which are shown in listings with their size.
 	Arrived func(ctx context.Context, l Login) ([]Arrived, error)

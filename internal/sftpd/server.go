@@ -100,7 +100,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	var all sync.WaitGroup
 	all.Go(func() { every(soft, sweepEvery, func() bool { s.sweep(); return true }) })
-	err := s.accept(soft, l, func(nc net.Conn) {
+	err := s.accept(ctx, l, func(nc net.Conn) {
 		all.Go(func() { s.connect(soft, hard, nc) })
 	})
 	drain()

@@ -61,6 +61,10 @@ install_tools() {
   go version
   need gcc gcc libc6-dev
   need 'chromium|chromium-browser|google-chrome' chromium
+  need sftp openssh-client
+  need lftp lftp
+  need ssh-audit ssh-audit
+  /usr/bin/python3 -c 'import paramiko' 2>/dev/null || need '' python3-paramiko
 }
 
 formatted() {
@@ -106,6 +110,11 @@ browser_tests() {
   folders=$(git grep -l 'chromedp/chromedp"' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
   # shellcheck disable=SC2086 # one word per folder
   CARFLUENCE_REQUIRE_BROWSER=1 go test -count=1 -run Browser -v $folders
+}
+
+# sftp_clients runs the tests that need real SFTP clients again, with them required.
+sftp_clients() {
+  CARFLUENCE_REQUIRE_CLIENTS=1 go test -count=1 -run '^TestClient' -v ./internal/sftpd
 }
 
 readme_test_command() {

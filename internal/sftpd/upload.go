@@ -1,0 +1,179 @@
+package sftpd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// markEvery is how many bytes are written before the description on disk catches up: a killed server loses
+// at most so much of an upload.
+const markEvery = 8 << 20
+
+// errCut is why an upload whose connection is gone is not complete.
+var errCut = errors.New("the connection was cut")
+
+// upload is a file opened for writing. Its methods may run at once; package sftp lets writes end before
+// Close.
+type upload struct {
+	drop       *drop
+	part       *partial
+	file       *os.File
+	appendOnly bool
+
+	mu      sync.Mutex
+	extent  extent
+	failed  error // the first failure: the file is not complete, whatever the client says
+	marked  int64 // bytes that the description on disk vouches for
+	marking bool
+}
+
+// WriteAt implements io.WriterAt.
+func (u *upload) WriteAt(p []byte, off int64) (int, error) {
+	if err := u.begin(off, int64(len(p))); err != nil {
+		return 0, u.fail(err)
+	}
+	n, err := u.file.WriteAt(p, off)
+	if err != nil {
+		u.drop.log.Warn("upload not written", "path", u.part.path, "error", err)
+		return n, u.fail(diskFault(err))
+	}
+	if err := u.written(off, off+int64(n)); err != nil {
+		return n, u.fail(err)
+	}
+	return n, nil
+}
+
+// begin checks a write and reserves its room.
+func (u *upload) begin(off, n int64) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed != nil {
+		return u.failed
+	}
+	most := u.drop.limits.FileBytes
+	if off < 0 || off > most-n {
+		return failure("the file is larger than the %d bytes allowed", most)
+	}
+	if u.appendOnly && off < u.extent.base {
+		return failure("the file already has %d bytes, and it was opened for appending", u.extent.base)
+	}
+	if off < u.marked {
+		// What is about to be overwritten must not be taken for whole after a crash.
+		u.marked = off
+		if err := u.drop.describe(u.part, off); err != nil {
+			return err
+		}
+	}
+	return u.drop.reserve(u.part, off+n)
+}
+
+// written notes a piece, and from time to time brings the description on disk up to date.
+func (u *upload) written(from, to int64) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.extent.add(from, to) {
+		return failure("the file comes in too many separate pieces")
+	}
+	whole := u.extent.whole()
+	if whole-u.marked < markEvery || u.marking {
+		return nil
+	}
+	u.marking = true
+	u.mu.Unlock()
+	err := u.file.Sync()
+	u.mu.Lock()
+	u.marking = false
+	return u.mark(min(whole, u.extent.whole()), err)
+}
+
+// mark vouches for so many bytes, which have been synced unless err says otherwise.
+func (u *upload) mark(whole int64, err error) error {
+	if err != nil {
+		return diskFault(err)
+	}
+	if err := u.drop.describe(u.part, whole); err != nil {
+		return err
+	}
+	u.marked = whole
+	return nil
+}
+
+// fail remembers the first failure.
+func (u *upload) fail(err error) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed == nil {
+		u.failed = err
+	}
+	return err
+}
+
+// sync puts all that is written on disk (fsync@openssh.com).
+func (u *upload) sync() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed != nil {
+		return u.failed
+	}
+	err := u.mark(u.extent.whole(), u.file.Sync())
+	u.drop.spool.syncFolder()
+	return err
+}
+
+// truncate shortens the file under way.
+func (u *upload) truncate(size int64) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed != nil {
+		return u.failed
+	}
+	if size > u.extent.size() {
+		return failure("a file can be shortened, not lengthened")
+	}
+	if size < u.marked {
+		if err := u.mark(size, nil); err != nil {
+			return err
+		}
+	}
+	u.extent.cut(size)
+	u.drop.resize(u.part, size)
+	if err := u.file.Truncate(size); err != nil {
+		return diskFault(err)
+	}
+	return nil
+}
+
+// TransferError implements sftp.TransferError: the connection is gone.
+func (u *upload) TransferError(error) { _ = u.fail(errCut) }
+
+// settle ends the writing: the file is cut to what is whole and described. It returns its length. closed
+// says that the client has closed it and nothing failed.
+func (u *upload) settle(closed bool) (int64, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	whole := u.extent.whole()
+	err := errors.Join(u.file.Truncate(whole), u.file.Sync())
+	u.drop.finish(u.part, whole, closed)
+	if err == nil {
+		err = u.drop.describe(u.part, whole)
+	}
+	if err := errors.Join(err, u.file.Close()); err != nil {
+		return whole, fmt.Errorf("settle upload: %w", err)
+	}
+	return whole, nil
+}
+
+// outcome says why the file can't be complete, if so.
+func (u *upload) outcome() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed != nil {
+		return u.failed
+	}
+	if whole := u.extent.whole(); whole < u.extent.size() {
+		return failure("the file has a gap after byte %d and was not taken; upload it from the beginning", whole)
+	}
+	return nil
+}

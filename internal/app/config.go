@@ -31,7 +31,7 @@ type Config struct {
 	Store `embed:""`
 
 	Listen        string `help:"Address of the API." default:"127.0.0.1:8080" env:"CARFLUENCE_LISTEN" placeholder:"HOST:PORT"`
-	SFTPListen    string `name:"sftp-listen" help:"Address of the SFTP server. Nothing listens there yet: it comes with the feeds." default:"127.0.0.1:2222" env:"CARFLUENCE_SFTP_LISTEN" placeholder:"HOST:PORT"`
+	SFTPListen    string `name:"sftp-listen" help:"Address of the SFTP server on which integrations drop files. 'off' for none." default:"127.0.0.1:2222" env:"CARFLUENCE_SFTP_LISTEN" placeholder:"HOST:PORT"`
 	MetricsListen string `help:"Address of Prometheus metrics; off-host only if set so. 'off' for none." default:"127.0.0.1:9464" env:"CARFLUENCE_METRICS_LISTEN" placeholder:"HOST:PORT"`
 	PublicURL     string `name:"public-url" help:"Address under which clients reach the API, e.g. https://inventory.example.com. Issuer and audience of session tokens." env:"CARFLUENCE_PUBLIC_URL" placeholder:"URL"`
 	TLSCert       string `name:"tls-cert" help:"Certificate chain (PEM). With --tls-key the API is served over TLS." env:"CARFLUENCE_TLS_CERT" type:"path" placeholder:"FILE"`
@@ -56,12 +56,28 @@ type Config struct {
 	Drain          time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
 	LogLevel       string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
 
+	SFTPConnections int           `name:"sftp-connections" help:"SFTP connections open at once." default:"500" env:"CARFLUENCE_SFTP_CONNECTIONS"`
+	SFTPIdle        time.Duration `name:"sftp-idle" help:"An SFTP connection without a request for so long is cut." default:"10m" env:"CARFLUENCE_SFTP_IDLE"`
+	Feeds           `embed:""`
+
 	proxies []netip.Prefix
+}
+
+// Feeds are the limits on files of integrations; commands that take files know them too.
+type Feeds struct {
+	FeedMaxFileMB     int64 `name:"feed-max-file-mb" help:"Largest file of an integration as received, in MiB." default:"1024" env:"CARFLUENCE_FEED_MAX_FILE_MB"`
+	FeedMaxUnpackedMB int64 `name:"feed-max-unpacked-mb" help:"Largest file of an integration once unpacked, in MiB." default:"4096" env:"CARFLUENCE_FEED_MAX_UNPACKED_MB"`
+	FeedGuardPercent  int64 `help:"A file that would sell more than this share of the active vehicles its integration lists waits for a confirmation, in percent." default:"30" env:"CARFLUENCE_FEED_GUARD_PERCENT"`
+	FeedGuardLeast    int64 `help:"A file that would sell fewer vehicles than this does not wait." default:"10" env:"CARFLUENCE_FEED_GUARD_LEAST"`
+	FeedWorkers       int   `help:"Files of different integrations processed at once." default:"4" env:"CARFLUENCE_FEED_WORKERS"`
+	FeedKeptFiles     int64 `help:"Files kept of each integration." default:"10" env:"CARFLUENCE_FEED_KEPT_FILES"`
+	FeedMaxProblems   int64 `help:"Row errors, and warnings, kept of one file each." default:"10000" env:"CARFLUENCE_FEED_MAX_PROBLEMS"`
+	FeedLogDays       int64 `help:"Days after which logs of files are forgotten." default:"400" env:"CARFLUENCE_FEED_LOG_DAYS"`
 }
 
 // Validate reports every fault at once, with the setting's name and what it should be.
 func (c *Config) Validate() error {
-	return errors.Join(c.Store.Validate(), c.checkAddresses(), c.checkTimes(), c.checkLimits())
+	return errors.Join(c.Store.Validate(), c.checkAddresses(), c.checkTimes(), c.checkLimits(), c.Feeds.Validate())
 }
 
 // Validate checks where the data is to live.
@@ -127,6 +143,7 @@ func (c *Config) checkTimes() error {
 	within("signing-key-period", c.SigningKeyPeriod, time.Second, 2*year)
 	within("quota-window", c.QuotaWindow, time.Second, 24*time.Hour)
 	within("drain", c.Drain, 0, time.Minute)
+	within("sftp-idle", c.SFTPIdle, time.Second, 24*time.Hour)
 	if c.QuotaWindow%time.Second != 0 {
 		all = append(all, fmt.Errorf("--quota-window: %s is not whole seconds", c.QuotaWindow))
 	}
@@ -141,6 +158,9 @@ func (c *Config) checkLimits() error {
 	if c.AnonymousRatePerHour < 0 || c.AnonymousRatePerHour > 10_000_000 {
 		all = append(all, fmt.Errorf("--anonymous-rate-per-hour: %d is outside 0 to 10000000", c.AnonymousRatePerHour))
 	}
+	if c.SFTPConnections < 1 || c.SFTPConnections > 100_000 {
+		all = append(all, fmt.Errorf("--sftp-connections: %d is outside 1 to 100000", c.SFTPConnections))
+	}
 	if c.PasswordHashes < 0 || c.PasswordHashes > 1000 {
 		all = append(all, fmt.Errorf("--password-hashes: %d is outside 0 to 1000", c.PasswordHashes))
 	}
@@ -149,6 +169,28 @@ func (c *Config) checkLimits() error {
 	}
 	return errors.Join(all...)
 }
+
+// Validate reports every fault at once.
+func (c *Feeds) Validate() error {
+	var all []error
+	within := func(name string, n, least, most int64) {
+		if n < least || n > most {
+			all = append(all, fmt.Errorf("--%s: %d is outside %d to %d", name, n, least, most))
+		}
+	}
+	within("feed-max-file-mb", c.FeedMaxFileMB, 1, 100_000)
+	within("feed-max-unpacked-mb", c.FeedMaxUnpackedMB, 1, 100_000)
+	within("feed-guard-percent", c.FeedGuardPercent, 0, 100)
+	within("feed-guard-least", c.FeedGuardLeast, 1, 1_000_000_000)
+	within("feed-workers", int64(c.FeedWorkers), 1, 1000)
+	within("feed-kept-files", c.FeedKeptFiles, 1, 10_000)
+	within("feed-max-problems", c.FeedMaxProblems, 0, 1_000_000)
+	within("feed-log-days", c.FeedLogDays, 1, 10_000)
+	return errors.Join(all...)
+}
+
+// servesSFTP tells whether there is an SFTP server.
+func (c *Config) servesSFTP() bool { return c.SFTPListen != "off" && c.SFTPListen != "" }
 
 // issuer is what tokens name as issuer and audience.
 func (c *Config) issuer() string {

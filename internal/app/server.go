@@ -19,9 +19,11 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
+	"carfluence/internal/job"
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
 	"carfluence/internal/rest/docsite"
+	"carfluence/internal/sftpd"
 )
 
 // Time limits of connections.
@@ -56,6 +58,8 @@ type Server struct {
 	Dealers     *dealer.Dealers
 	Stock       *inventory.Stock
 	Feeds       *feed.Feeds
+	jobs        *job.Queue
+	sftp        *sftpd.Server // nil when off
 	authority   *auth.Authority
 	ledger      *quota.Ledger
 	signingKeys *auth.SigningKeys
@@ -111,10 +115,9 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
 	s.Stock = inventory.NewStock(s.stores.Stock, inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now})
 	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
-	s.Feeds = &feed.Feeds{
-		DB: s.stores.Stock, Stock: s.Stock, Dealers: s.Dealers, Secret: s.stores.Secret, SFTP: c.sftpAddress(), Now: now, Log: s.log,
+	if err := s.wireFeeds(ctx); err != nil {
+		return err
 	}
-	s.Dealers.Fed = s.Feeds.OfDealership
 	guard := &auth.Guard{
 		Authority: s.authority, Keys: s.Keys, Tokens: verifier, Quota: s.ledger, SessionLimit: c.SessionRatePerHour,
 		Addresses: quota.NewAddresses(c.AnonymousRatePerHour, c.QuotaWindow, now), Now: now,
@@ -188,6 +191,7 @@ func (s *Server) Close() error { return s.lock.Unlock() }
 type Listeners struct {
 	API     net.Listener
 	Metrics net.Listener // nil when metrics are off
+	SFTP    net.Listener // nil when the SFTP server is off
 }
 
 // URL is where the API answers.
@@ -208,13 +212,25 @@ func (s *Server) Listen(ctx context.Context) (l Listeners, err error) {
 	if tcp, ok := l.API.(*net.TCPListener); ok {
 		l.API = newPort(tcp)
 	}
+	if l.SFTP, err = s.listenSFTP(ctx); err != nil {
+		return l, errors.Join(err, l.close())
+	}
 	if s.config.MetricsListen == "off" || s.config.MetricsListen == "" {
 		return l, nil
 	}
 	if l.Metrics, err = lc.Listen(ctx, "tcp", s.config.MetricsListen); err != nil {
-		return l, errors.Join(fmt.Errorf("--metrics-listen: %w (another port, or 'off'?)", err), l.API.Close())
+		return l, errors.Join(fmt.Errorf("--metrics-listen: %w (another port, or 'off'?)", err), l.close())
 	}
 	return l, nil
+}
+
+// close gives the ports back that are open already.
+func (l Listeners) close() error {
+	err := l.API.Close()
+	if l.SFTP != nil {
+		err = errors.Join(err, l.SFTP.Close())
+	}
+	return err
 }
 
 // Run serves until ctx ends, then lets requests under way finish, settles credits, and returns. started is
@@ -227,6 +243,10 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	g.Go(func() error { return s.authority.Run(parts) })
 	g.Go(func() error { return s.signingKeys.Run(parts) })
 	g.Go(func() error { return s.prune(parts) })
+	g.Go(func() error { return s.jobs.Run(parts) })
+	if l.SFTP != nil {
+		g.Go(func() error { return s.sftp.Serve(parts, l.SFTP) })
+	}
 	api := s.httpServer(s)
 	api.ReadHeaderTimeout, api.MaxHeaderBytes, api.ConnState = headerTimeout, 2*rest.MaxHeaderBytes, s.count
 	g.Go(func() error { return s.serve(api, l.API, s.config.TLSCert, s.config.TLSKey) })

@@ -69,6 +69,9 @@ func (cmd *serveCommand) Run(c *console) error {
 		if cmd.Demo && first == nil {
 			c.hint("--demo: %s holds data already; it is served as it is.\n", cmd.Data)
 		}
+		if l.SFTP != nil {
+			c.printf("SFTP at %s, host key %s\n", l.SFTP.Addr(), s.Feeds.SFTP.Fingerprint)
+		}
 		c.printf("carfluence listening on %s\n", s.URL(l))
 	})
 }

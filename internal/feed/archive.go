@@ -146,7 +146,7 @@ func (u *Unpacked) tooLarge() error {
 	if u.ratio {
 		return errs.Invalid("archive_suspicious", fmt.Sprintf("The upload of %s unpacks to more than %s, far more than a feed does. Send the file unpacked.", inBytes(u.src.size), inBytes(u.limit)))
 	}
-	return errs.Invalid("file_too_large", fmt.Sprintf("The file is larger than %s once unpacked. Split it, or ask for a higher limit.", inBytes(u.limit)))
+	return errs.Invalid("unpacked_too_large", fmt.Sprintf("The file is larger than %s once unpacked. Split it, or ask for a higher limit.", inBytes(u.limit)))
 }
 
 // refuseNested looks at the beginning of the unpacked file and puts it back.

@@ -221,7 +221,7 @@ func TestDeclaredSizesAreNotTrusted(t *testing.T) {
 		t.Errorf("%d bytes", len(text))
 	}
 	for name, upload := range map[string][]byte{"gzip": gzipped(strings.Repeat("x", 5001)), "zip": zipped(packed{"b.csv", strings.Repeat("x", 5001)})} {
-		if _, _, err := unpackAll(upload, "a", Caps{Bytes: 5000}); errs.CodeOf(err) != "file_too_large" {
+		if _, _, err := unpackAll(upload, "a", Caps{Bytes: 5000}); errs.CodeOf(err) != "unpacked_too_large" {
 			t.Errorf("%s of 5,001 bytes: %v", name, err)
 		}
 		if _, _, err := unpackAll(upload, "a", Caps{Bytes: 5001}); err != nil {
@@ -288,7 +288,7 @@ func TestBombsTakeNoMemory(t *testing.T) {
 		code string
 		read int64
 	}{
-		{Caps{Bytes: 50 << 20}, "file_too_large", 50 << 20},
+		{Caps{Bytes: 50 << 20}, "unpacked_too_large", 50 << 20},
 		{Caps{FreeBytes: 100 << 20, Ratio: 20, Bytes: 100 << 30}, "archive_suspicious", 20 * bomb.size()},
 	} {
 		var n int64

@@ -175,6 +175,11 @@ func (f *Feeds) pruneFiles(ctx context.Context, tx *sqldb.Tenant, integrationID 
 	return deleteOldPieces(ctx, tx, integrationID, f.Limits.KeptFiles)
 }
 
+// Arrived lists what an integration's login has sent since a time, the latest of each path.
+func (f *Feeds) Arrived(ctx context.Context, t *sqldb.Tenant, integrationID string, since time.Time) ([]Run, error) {
+	return selectArrived(ctx, t, integrationID, since)
+}
+
 // Prune forgets old logs, and what is left of uploads that never ended.
 func (f *Feeds) Prune(ctx context.Context, t *sqldb.Tenant) error {
 	return errors.Join(deleteOrphans(ctx, t, f.Now().Add(-24*time.Hour)), deleteOldRuns(ctx, t, f.Now().Add(-f.Limits.LogAge)))

@@ -67,6 +67,26 @@ func selectRuns(ctx context.Context, t *sqldb.Tenant, integrationID string, page
 	return list, total, nil
 }
 
+// maxArrived bounds what a login is shown of its files.
+const maxArrived = 1000
+
+func selectArrived(ctx context.Context, t *sqldb.Tenant, integrationID string, since time.Time) ([]Run, error) {
+	rows, err := t.Query(ctx, `SELECT path, size, received_at FROM feed_run r WHERE dealer_group_id = $1 AND integration_id = $2 AND received_at >= $3 AND path <> ''
+		AND NOT EXISTS (SELECT 1 FROM feed_run l WHERE l.dealer_group_id = $1 AND l.integration_id = $2 AND l.path = r.path
+			AND (l.received_at > r.received_at OR l.received_at = r.received_at AND l.id > r.id))
+		ORDER BY received_at DESC, id DESC LIMIT $4`, integrationID, sqldb.At(since), maxArrived)
+	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (run Run, err error) {
+		var at sqldb.Time
+		err = r.Scan(&run.Path, &run.Size, &at)
+		run.ReceivedAt = at.Time
+		return run, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list arrived files: %w", err)
+	}
+	return list, nil
+}
+
 // selectOne is a run by a condition on an integration's runs; ok is false without one.
 func selectOne(ctx context.Context, t *sqldb.Tenant, integrationID, condition string, args ...any) (r Run, ok bool, err error) {
 	r, err = scanRun(t.QueryRow(ctx, `SELECT `+runColumns+` FROM feed_run WHERE dealer_group_id = $1 AND integration_id = $2 AND `+condition+` LIMIT 1`,

@@ -248,7 +248,7 @@ var ProblemTypes = []ProblemType{
 	{"file_empty", "Empty file", 422, "The file holds nothing; nothing was changed."},
 	{"file_not_text", "Not a text file", 422, "The file is not delimited text in UTF-8, UTF-16 or Windows-1252; nothing was changed."},
 	{"file_is_spreadsheet", "A spreadsheet", 422, "The file is a spreadsheet or an office document; save it as CSV. Nothing was changed."},
-	{"file_too_large", "File too large", 422, "The file is larger than it may be once unpacked; nothing was changed."},
+	{"unpacked_too_large", "File too large once unpacked", 422, "The file is larger than it may be once unpacked; nothing was changed."},
 	{"archive_empty", "Nothing in the archive", 422, "The ZIP archive holds no file, or only what operating systems add; nothing was changed."},
 	{"archive_several_files", "Several files in one archive", 422, "A ZIP archive must hold one feed file; nothing was changed."},
 	{"archive_too_many_files", "Too many files in the archive", 422, "The ZIP archive lists more files than it may; pack only the feed file. Nothing was changed."},

@@ -13,8 +13,7 @@ type receiver func(context.Context, Upload) error
 func (d *drop) close(ctx context.Context, u *upload, receive receiver) error {
 	p := u.part
 	defer d.release(p)
-	reason := u.outcome()
-	size, err := u.settle(reason == nil)
+	size, reason, err := u.settle()
 	if err != nil {
 		d.log.Warn("upload not settled", "path", p.path, "error", err)
 		return diskFault(err)

@@ -14,6 +14,7 @@ const (
 	fxpOpen     = 3
 	fxpSetstat  = 9
 	fxpFsetstat = 10
+	fxpOpendir  = 11
 	fxpRemove   = 13
 	fxpMkdir    = 14
 	fxpRmdir    = 15
@@ -38,7 +39,8 @@ var errPacket = errors.New("the packet is malformed")
 // packets stands between an SSH channel and package sftp's server. It greets the client with the extensions
 // that are really there, answers names that lead out of the folder, and gives fsync@openssh.com, which the
 // package does not know, a form it does: SSH_FXP_FSETSTAT with a flag of its own, on the same handle, let
-// through when everything before it is answered.
+// through when everything before it is answered. It also holds back what follows an open until that is answered:
+// the package would use a handle that a client has guessed while it is still being made.
 type packets struct {
 	channel io.ReadWriteCloser
 	seen    func() // called for each packet of the client
@@ -46,6 +48,7 @@ type packets struct {
 	frame   []byte // the client's packet, with its length in front
 	rest    []byte // what the server has not read of it
 	greeted bool
+	opening bool // the last packet passed on makes a handle
 
 	mu       sync.Mutex
 	settled  *sync.Cond // open == 0, or broken
@@ -99,6 +102,10 @@ func (p *packets) sort(kind byte, body []byte) error {
 		p.greeted = true
 		return p.reply(versionPacket())
 	}
+	if p.opening {
+		p.wait()
+	}
+	p.opening = kind == fxpOpen || kind == fxpOpendir
 	f := fields{rest: body}
 	id := f.number()
 	names := 0

@@ -346,3 +346,30 @@ func TestUnknownExtensionsAreAnswered(t *testing.T) {
 		t.Error("an unknown extension is not answered as unsupported")
 	}
 }
+
+// TestGuessedHandles sends packets with handles that are not yet made or already closed, without waiting. A
+// write after the close is in the file and granted, or neither.
+func TestGuessedHandles(t *testing.T) {
+	h := start(t, Limits{})
+	r := h.raw("vendor0")
+	closing := func(id uint32, handle string) []byte { return sealed(appendText(newPacket(4, id), handle)) }
+	r.send(sealed(newPacket(fxpInit, 3)), openPacket(1, "x.csv", 0x1a), writePacket(2, "1", 0, "one"), closing(3, "1"), writePacket(4, "1", 3, "two"), closing(5, "1"))
+	r.next()
+	r.next()
+	granted := map[uint32]bool{}
+	for range 4 {
+		_, f := r.next()
+		granted[f.number()] = f.number() == 0
+	}
+	if !granted[2] || !granted[3] || granted[5] {
+		t.Errorf("granted: %v", granted)
+	}
+	want := "one"
+	if granted[4] {
+		want = "onetwo"
+	}
+	h.got("/x.csv", want)
+	if d := h.Server.drops["id-vendor0"]; d.bytes != 0 {
+		t.Errorf("%d bytes are still counted", d.bytes)
+	}
+}

@@ -14,6 +14,9 @@ const markEvery = 8 << 20
 // errCut is why an upload whose connection is gone is not complete.
 var errCut = errors.New("the connection was cut")
 
+// errClosed is what a client hears that writes to a handle after closing it, without waiting.
+var errClosed = failure("the file is closed")
+
 // upload is a file opened for writing. Its methods may run at once; package sftp lets writes end before
 // Close.
 type upload struct {
@@ -21,6 +24,8 @@ type upload struct {
 	part       *partial
 	file       *os.File
 	appendOnly bool
+
+	writes sync.RWMutex // shared by writes under way; held before mu
 
 	mu      sync.Mutex
 	extent  extent
@@ -31,6 +36,8 @@ type upload struct {
 
 // WriteAt implements io.WriterAt.
 func (u *upload) WriteAt(p []byte, off int64) (int, error) {
+	u.writes.RLock()
+	defer u.writes.RUnlock()
 	if err := u.begin(off, int64(len(p))); err != nil {
 		return 0, u.fail(err)
 	}
@@ -124,6 +131,8 @@ func (u *upload) sync() error {
 
 // truncate shortens the file under way.
 func (u *upload) truncate(size int64) error {
+	u.writes.Lock()
+	defer u.writes.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.failed != nil {
@@ -148,27 +157,28 @@ func (u *upload) truncate(size int64) error {
 // TransferError implements sftp.TransferError: the connection is gone.
 func (u *upload) TransferError(error) { _ = u.fail(errCut) }
 
-// settle ends the writing: the file is cut to what is whole and described. It returns its length. closed
-// says that the client has closed it and nothing failed.
-func (u *upload) settle(closed bool) (int64, error) {
+// settle ends the writing: the file is cut to what is whole and described. It returns its length and, unless it
+// is complete as far as can be seen, the reason.
+func (u *upload) settle() (whole int64, reason, err error) {
+	u.writes.Lock()
+	defer u.writes.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	whole := u.extent.whole()
-	err := errors.Join(u.file.Truncate(whole), u.file.Sync())
-	u.drop.finish(u.part, whole, closed)
+	whole, reason = u.extent.whole(), u.outcome()
+	u.failed = errClosed
+	err = errors.Join(u.file.Truncate(whole), u.file.Sync())
+	u.drop.finish(u.part, whole, reason == nil)
 	if err == nil {
 		err = u.drop.describe(u.part, whole)
 	}
 	if err := errors.Join(err, u.file.Close()); err != nil {
-		return whole, fmt.Errorf("settle upload: %w", err)
+		return whole, reason, fmt.Errorf("settle upload: %w", err)
 	}
-	return whole, nil
+	return whole, reason, nil
 }
 
-// outcome says why the file can't be complete, if so.
+// outcome says why the file can't be complete, if so. The caller holds u.mu.
 func (u *upload) outcome() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	if u.failed != nil {
 		return u.failed
 	}

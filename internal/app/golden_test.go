@@ -24,8 +24,11 @@ func testConfig(dir string) Config {
 		Store: Store{Data: dir}, Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", GroupName: "Test Group",
 		TokenTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour, SessionTTL: 2160 * time.Hour, SigningKeyPeriod: 2160 * time.Hour,
 		SessionRatePerHour: 5000, AnonymousRatePerHour: 1000, QuotaWindow: time.Hour, PageCacheMB: 8,
+		SFTPListen: "127.0.0.1:0", SFTPConnections: 10, SFTPIdle: time.Minute, Feeds: testFeeds,
 	}
 }
+
+var testFeeds = Feeds{FeedMaxFileMB: 16, FeedMaxUnpackedMB: 64, FeedGuardPercent: 30, FeedGuardLeast: 10, FeedWorkers: 2, FeedKeptFiles: 10, FeedMaxProblems: 1000, FeedLogDays: 400}
 
 func newServer(t *testing.T) *Server {
 	t.Helper()

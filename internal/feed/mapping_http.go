@@ -48,8 +48,8 @@ func (in *patchMappingsInput) Resolve(huma.Context) []error {
 
 type mappingsOutput struct {
 	Body struct {
-		Mappings map[string]string `json:"mappings"`
-		Log      *logBody          `json:"log" nullable:"true" doc:"Of the file that is run again; null unless asked for."`
+		Mappings map[string]string    `json:"mappings"`
+		Log      rest.OrNull[logBody] `json:"log" doc:"Of the file that is run again; null unless asked for."`
 	}
 }
 
@@ -78,7 +78,7 @@ func (f *Feeds) registerMappings(api *rest.API) {
 		out.Body.Mappings = it.Mappings
 		if run != nil {
 			b := logBodyOf(*run)
-			out.Body.Log = &b
+			out.Body.Log.Value = &b
 		}
 		return out, nil
 	})

@@ -24,7 +24,7 @@ var strictJSON = huma.Format{
 	Unmarshal: func(data []byte, v any) error {
 		parsed, first := v.(*any)
 		if !first { // huma reads each body twice: for validation, then into its type
-			return misfit(json.Unmarshal(data, v))
+			return misfit(json.Unmarshal(data, v), reflect.TypeOf(v))
 		}
 		if err := checkJSON(data); err != nil {
 			return err
@@ -73,7 +73,7 @@ const misfitMark = "misfit at "
 
 // misfit says in our words which member did not fit into its type. The schema has been checked by then; what
 // is left are numbers out of the type's range, or written with a fraction.
-func misfit(err error) error {
+func misfit(err error, into reflect.Type) error {
 	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {
 		return err
@@ -82,7 +82,25 @@ func misfit(err error) error {
 	if strings.HasPrefix(e.Value, "number") {
 		reason = "is not a whole number of the range this member takes"
 	}
-	return errors.New(misfitMark + e.Field + ": " + reason)
+	return errors.New(misfitMark + onWire(e.Field, into) + ": " + reason)
+}
+
+// onWire takes the names of embedded structs, which the body does not show, off a member's path.
+func onWire(path string, t reflect.Type) string {
+	for {
+		name, rest, _ := strings.Cut(path, ".")
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return path
+		}
+		f, ok := t.FieldByName(name)
+		if !ok || !f.Anonymous || f.Tag.Get("json") != "" {
+			return path
+		}
+		path, t = rest, f.Type
+	}
 }
 
 func checkJSON(data []byte) error {

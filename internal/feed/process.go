@@ -85,7 +85,7 @@ func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r 
 	if ok && last.SHA256 == r.SHA256 && last.AppliedAs == p.run.AppliedAs {
 		return p.repeat(ctx, last)
 	}
-	return p.read(ctx, dealers)
+	return p.read(ctx)
 }
 
 func olderThan(newer Run, is bool) error {
@@ -123,14 +123,14 @@ func (p *processing) sync() Sync {
 }
 
 // read processes a file that is not the one before.
-func (p *processing) read(ctx context.Context, dealers string) error {
+func (p *processing) read(ctx context.Context) error {
 	path, cleanUp, err := p.unpack(ctx)
 	if err != nil {
 		return err
 	}
 	defer cleanUp()
 	p.load = &loading{
-		stock: p.f.Stock, from: p.source(), file: p.name(), options: p.in.options(), settled: p.in.settings(dealers), now: p.f.Now(),
+		stock: p.f.Stock, from: p.source(), file: p.name(), options: p.in.options(), settled: p.in.settings(""), now: p.f.Now(),
 		open:    func() (io.ReadCloser, error) { return os.Open(path) },
 		stores:  &stores{dealers: p.f.Dealers, own: p.in.DealershipID, known: map[[2]string]place{}},
 		problem: p.note,

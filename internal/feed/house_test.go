@@ -49,7 +49,7 @@ func newHouse(t testing.TB) *house {
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.Feeds = &Feeds{
 		DB: db, Stock: stock, Dealers: &dealer.Dealers{DB: db, Now: clock, Held: stock.Count, Changed: stock.Bump},
-		Secret: []byte("0123456789abcdef0123456789abcdef"), SFTP: SFTPAddress{Host: "sftp.example.com", Port: 2022, Fingerprint: "SHA256:host"}, Now: clock, Log: log,
+		Secret: []byte("0123456789abcdef0123456789abcdef"), SFTP: SFTPAddress{Host: "sftp.example.com", Port: 2022, Fingerprint: "SHA256:host"}, Now: clock, Log: log, Limits: DefaultLimits,
 	}
 	h.Dealers.Fed = h.OfDealership
 	h.api = rest.New(rest.Config{Version: "test", Log: log, Observe: func(*rest.Exchange) {}, Gate: rest.Gate{Admit: admit, Allow: allow}})

@@ -21,7 +21,55 @@ type previewBody struct {
 	Filename      *string           `json:"filename" nullable:"true" doc:"The latest file that is kept; null while there is none."`
 	Mappings      map[string]string `json:"mappings" doc:"The integration's own: source column to canonical field, \"\" for none."`
 	Drift         *string           `json:"drift" nullable:"true" doc:"How the columns of the latest file differ from those of the file before."`
-	Preview
+	Fault         *string           `json:"fault" nullable:"true" doc:"Why no row of the file can be used."`
+	Columns       []columnBody      `json:"columns"`
+	Rows          []previewRowBody  `json:"rows" doc:"The first rows before and after."`
+	RowsRead      int64             `json:"rowsRead" doc:"Rows that the counts of columns are of."`
+	Whole         bool              `json:"whole" doc:"These are all rows of the file."`
+	Notes         []string          `json:"notes" doc:"What is odd about the header."`
+}
+
+type columnBody struct {
+	Name       string                  `json:"name" doc:"As written; empty for a column without one."`
+	Target     *string                 `json:"target" nullable:"true" doc:"What the column feeds: a field, vin, or custom.<name>; null for nothing."`
+	Also       []string                `json:"also" doc:"Further fields it feeds."`
+	Why        string                  `json:"why" enum:"own,default,none" doc:"own: the integration's own mapping says so; default: its name does, or for the VIN its values."`
+	Suggestion rest.OrNull[Suggestion] `json:"suggestion" doc:"What the column probably holds."`
+	Samples    []string                `json:"samples" doc:"The first three distinct values."`
+	Filled     int64                   `json:"filled" doc:"Cells that aren't empty."`
+	Dropped    int64                   `json:"dropped" doc:"Of these, cells that give no value."`
+}
+
+type previewRowBody struct {
+	Line     int                 `json:"line"`
+	Outcome  string              `json:"outcome" enum:"used,skipped,refused"`
+	Before   map[string]string   `json:"before" doc:"Column to cell, long cells cut."`
+	After    any                 `json:"after" doc:"VIN and fields as in a vehicle; null unless used."`
+	Problems []columnProblemBody `json:"problems"`
+}
+
+type columnProblemBody struct {
+	Column *string `json:"column" nullable:"true"`
+	Value  *string `json:"value" nullable:"true"`
+	Reason string  `json:"reason"`
+}
+
+func previewBodyOf(it Integration, name string, p Preview) previewBody {
+	b := previewBody{
+		IntegrationID: it.ID, Filename: orNull(name), Mappings: it.Mappings, Drift: orNull(it.Drift), Fault: orNull(p.Fault),
+		Columns: make([]columnBody, 0, len(p.Columns)), Rows: make([]previewRowBody, 0, len(p.Rows)), RowsRead: p.RowsRead, Whole: p.Whole, Notes: list(p.Notes),
+	}
+	for _, c := range p.Columns {
+		b.Columns = append(b.Columns, columnBody{c.Name, orNull(c.Target), list(c.Also), c.Why, rest.OrNull[Suggestion]{Value: c.Suggestion}, list(c.Samples), c.Filled, c.Dropped})
+	}
+	for _, r := range p.Rows {
+		row := previewRowBody{Line: r.Line, Outcome: r.Outcome, Before: r.Before, After: r.After, Problems: make([]columnProblemBody, 0, len(r.Problems))}
+		for _, problem := range r.Problems {
+			row.Problems = append(row.Problems, columnProblemBody{orNull(problem.Column), orNull(problem.Value), problem.Reason})
+		}
+		b.Rows = append(b.Rows, row)
+	}
+	return b
 }
 
 type previewOutput struct {
@@ -49,21 +97,24 @@ func (in *patchMappingsInput) Resolve(huma.Context) []error {
 type mappingsOutput struct {
 	Body struct {
 		Mappings map[string]string    `json:"mappings"`
-		Log      rest.OrNull[logBody] `json:"log" doc:"Of the file that is run again; null unless asked for."`
+		Log      rest.OrNull[LogBody] `json:"log" doc:"Of the file that is run again; null unless asked for."`
 	}
 }
 
 func (f *Feeds) registerMappings(api *rest.API) {
 	auth.Handle(api, rest.Operation{
 		ID: "preview-mappings", Method: http.MethodGet, Path: "/mappings/{integrationId}/preview", Summary: "Preview an integration's mapping", Tag: "Mappings", Security: rest.Scope(readScope), Codes: []string{"invalid"},
-		Description: "For each column of the latest file what it feeds, what else it could feed and why, three samples, and how many values would be dropped; and the first rows before and after.",
+		Description: "For each column of the latest file what it feeds, what else it could feed and why, three samples, and how many values would be dropped; and the first rows before and after. Costs, and columns that feed nothing and resemble nothing, are shown to administrators only.",
 	}, func(ctx context.Context, p auth.Principal, in *previewInput) (*previewOutput, error) {
 		it, name, preview, err := f.Preview(ctx, f.DB.Tenant(p.Group), in.ID, in.Rows)
 		if err != nil {
 			return nil, err
 		}
+		if !p.Scopes.Has(auth.Admin) {
+			preview.redact()
+		}
 		out := &previewOutput{}
-		out.Body.Preview = previewBody{IntegrationID: it.ID, Filename: orNull(name), Mappings: it.Mappings, Drift: orNull(it.Drift), Preview: preview}
+		out.Body.Preview = previewBodyOf(it, name, preview)
 		return out, nil
 	})
 	auth.Handle(api, rest.Operation{

@@ -22,14 +22,14 @@ const (
 
 // Preview is what a mapping makes of a file. It shows all columns of the file, sensitive ones too.
 type Preview struct {
-	Format  Format          `json:"-"`
-	Columns []PreviewColumn `json:"columns"`
-	Rows    []PreviewRow    `json:"rows"` // the first ones
+	Format  Format
+	Columns []PreviewColumn
+	Rows    []PreviewRow // the first ones
 	// RowsRead is how many data rows the counts are of; Whole, whether these are all of the file.
-	RowsRead int64    `json:"rowsRead"`
-	Whole    bool     `json:"whole"`
-	Notes    []string `json:"notes"`           // what is odd about the header
-	Fault    string   `json:"fault,omitempty"` // why no row of the file can be used: no column holds VINs
+	RowsRead int64
+	Whole    bool
+	Notes    []string // what is odd about the header
+	Fault    string   // why no row of the file can be used: no column holds VINs
 }
 
 // Why a column feeds what it feeds.
@@ -41,16 +41,16 @@ const (
 
 // PreviewColumn is one column of a file.
 type PreviewColumn struct {
-	Name       string      `json:"name"`   // as written; "" for a column without one
-	Target     string      `json:"target"` // a field, vin, custom.<name>, or "" for none
-	Also       []string    `json:"also"`   // further fields it feeds
-	Why        string      `json:"why"`    // own, default, none
-	Suggestion *Suggestion `json:"suggestion"`
-	Samples    []string    `json:"samples"` // the first distinct values
-	Filled     int64       `json:"filled"`  // cells that aren't empty
+	Name       string   // as written; "" for a column without one
+	Target     string   // a field, vin, custom.<name>, or "" for none
+	Also       []string // further fields it feeds
+	Why        string   // own, default, none
+	Suggestion *Suggestion
+	Samples    []string // the first distinct values
+	Filled     int64    // cells that aren't empty
 	// Dropped are filled cells that give no value: they can't be read, say "nothing" (N/A, a price of 0), or the
 	// column has no target.
-	Dropped int64 `json:"dropped"`
+	Dropped int64
 }
 
 // What becomes of a row.
@@ -62,18 +62,18 @@ const (
 
 // PreviewRow is one row before and after. A column's value is a fall-back where another one feeds the same field.
 type PreviewRow struct {
-	Line     int               `json:"line"`
-	Outcome  string            `json:"outcome"` // used, skipped, refused
-	Before   map[string]string `json:"before"`  // column → cell, long ones cut; columns without a name are left out
-	After    json.RawMessage   `json:"after"`   // vin and fields as in a vehicle; null unless used
-	Problems []PreviewProblem  `json:"problems"`
+	Line     int
+	Outcome  string            // used, skipped, refused
+	Before   map[string]string // column → cell, long ones cut; columns without a name are left out
+	After    json.RawMessage   // vin and fields as in a vehicle; null unless used
+	Problems []PreviewProblem
 }
 
 // PreviewProblem is what was wrong with a row, or odd about it.
 type PreviewProblem struct {
-	Column string `json:"column,omitempty"`
-	Value  string `json:"value,omitempty"`
-	Reason string `json:"reason"`
+	Column string
+	Value  string
+	Reason string
 }
 
 // PreviewFile shows what the options make of a file and what else its columns could feed. rows is how many are shown

@@ -66,9 +66,9 @@ func TestPreviewShowsWhatBecomesOfColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRow := `{"line":3,"outcome":"used","before":{"Exterior Base Color":"Blue","Lot Row":"7","Memo":"b","Photos":"14","Photos_2":"","Price":"0","VIN":"2HGFE2F52PH500002","Web Special":"cheap"},` +
-		`"after":{"vin":"2HGFE2F52PH500002","exterior_color":"Blue","exterior_color_generic":"Blue","price":null,"internet_price":null,"photos":[],"photo_count":14,"custom":{"row":"7"}},` +
-		`"problems":[{"column":"Web Special","value":"cheap","reason":"\"cheap\" is no amount"}]}`
+	wantRow := `{"Line":3,"Outcome":"used","Before":{"Exterior Base Color":"Blue","Lot Row":"7","Memo":"b","Photos":"14","Photos_2":"","Price":"0","VIN":"2HGFE2F52PH500002","Web Special":"cheap"},` +
+		`"After":{"vin":"2HGFE2F52PH500002","exterior_color":"Blue","exterior_color_generic":"Blue","price":null,"internet_price":null,"photos":[],"photo_count":14,"custom":{"row":"7"}},` +
+		`"Problems":[{"Column":"Web Special","Value":"cheap","Reason":"\"cheap\" is no amount"}]}`
 	if d := cmp.Diff(wantRow, string(row)); d != "" {
 		t.Error(d)
 	}

@@ -185,10 +185,10 @@ func overlay(v *Values, records []*record, overrides Set) {
 	}
 }
 
-// latestIntegration is the integration whose word counts most, "" when none has one.
+// latestIntegration is the integration whose word counts most, "" when none brought the vehicle.
 func latestIntegration(records []*record) string {
 	for _, r := range slices.SortedFunc(slices.Values(records), rank) {
-		if r.integration() {
+		if r.integration() && !r.lead {
 			return r.source
 		}
 	}

@@ -24,6 +24,9 @@ func (x *Exchange) Body(u Upload) io.Reader {
 	return &uploadReader{x: x, limit: u, control: http.NewResponseController(x.w)}
 }
 
+// answerWithin is how long the answer may take once the body has arrived: storing it may wait for a long import.
+const answerWithin = 10 * time.Minute
+
 type uploadReader struct {
 	x       *Exchange
 	limit   Upload
@@ -38,7 +41,7 @@ func (u *uploadReader) Read(b []byte) (int, error) {
 	}
 	now := time.Now()
 	_ = u.control.SetReadDeadline(now.Add(u.limit.Idle)) // not every connection can; then the server's own limits hold
-	_ = u.control.SetWriteDeadline(now.Add(2 * u.limit.Idle))
+	_ = u.control.SetWriteDeadline(now.Add(answerWithin))
 	n, err := u.x.r.Body.Read(b)
 	u.read += int64(n)
 	if err == nil || err == io.EOF {

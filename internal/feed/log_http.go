@@ -119,8 +119,9 @@ type logIDInput struct {
 }
 
 type logInput struct {
+	ID    string `path:"id" doc:"Id of the integration."`
+	LogID string `path:"logId" doc:"Id of the log."`
 	rest.PageInput
-	logIDInput
 }
 
 type logsOutput struct {

@@ -11,6 +11,9 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/auth"
+	"carfluence/internal/dealer"
+	"carfluence/internal/errs"
+	"carfluence/internal/feed"
 	"carfluence/internal/rest"
 )
 
@@ -79,5 +82,20 @@ func TestRequestsAreAnsweredWhileAFailedServerEnds(t *testing.T) {
 	}
 	if err := <-ended; err == nil {
 		t.Error("the server does not say that a part failed")
+	}
+}
+
+func TestDealershipsKnowTheirIntegrations(t *testing.T) {
+	s := newServer(t)
+	tenant, by := s.stores.Stock.Tenant("g"), audit.System("test")
+	d, err := s.Dealers.Create(t.Context(), tenant, by, dealer.Dealer{Name: "Lakeside"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Feeds.CreateIntegration(t.Context(), tenant, by, feed.Integration{DealershipID: d.ID, Type: feed.TypeVAuto, Name: "a", Sync: feed.DefaultSync}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Dealers.Delete(t.Context(), tenant, by, d.ID); errs.CodeOf(err) != "dealer_has_integrations" {
+		t.Error(err)
 	}
 }

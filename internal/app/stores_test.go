@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"carfluence/internal/feed"
 	"carfluence/internal/sqldb"
 )
 
@@ -180,6 +181,25 @@ func TestConfigurationFaultsAreToldTogether(t *testing.T) {
 	for _, name := range []string{"--data", "--public-url", "--tls-cert", "--admin-email", "--token-ttl", "--session-rate-per-hour"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in: %v", name, err)
+		}
+	}
+}
+
+func TestSFTPAddressOfAnswers(t *testing.T) {
+	for _, c := range []struct {
+		public, listen string
+		want           feed.SFTPAddress
+	}{
+		{"", "127.0.0.1:2222", feed.SFTPAddress{Host: "127.0.0.1", Port: 2222}},
+		{"", "0.0.0.0:22", feed.SFTPAddress{Port: 22}},
+		{"", "[::]:22", feed.SFTPAddress{Port: 22}},
+		{"", ":2222", feed.SFTPAddress{Port: 2222}},
+		{"https://inventory.example.com:8443", "0.0.0.0:2022", feed.SFTPAddress{Host: "inventory.example.com", Port: 2022}},
+		{"", "", feed.SFTPAddress{}},
+	} {
+		config := Config{PublicURL: c.public, SFTPListen: c.listen}
+		if got := config.sftpAddress(); got != c.want {
+			t.Errorf("%q, %q: %+v", c.public, c.listen, got)
 		}
 	}
 }

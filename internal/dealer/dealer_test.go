@@ -127,6 +127,15 @@ func TestDealerWithVehiclesStays(t *testing.T) {
 		t.Errorf("delete: %v", err)
 	}
 	held = 0
+	var fed []string
+	d.Fed = func(context.Context, *sqldb.Tenant, string) ([]string, error) { return fed, nil }
+	for _, want := range []string{`the integration "a" (1).`, `2 integrations: "a" (1), "a" (1).`} {
+		fed = append(fed, `"a" (1)`)
+		if err := d.Delete(t.Context(), tenant, somebody, dealer.ID); errs.CodeOf(err) != "dealer_has_integrations" || !strings.Contains(err.Error(), "Full has "+want) {
+			t.Errorf("delete: %v", err)
+		}
+	}
+	fed = nil
 	if err := d.Delete(t.Context(), tenant, somebody, dealer.ID); err != nil {
 		t.Fatal(err)
 	}

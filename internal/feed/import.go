@@ -66,14 +66,10 @@ func (im *Importer) Run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 
 func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report, error) {
 	begun := im.Now()
-	known, err := im.Dealers.Fingerprint(ctx, t)
-	if err != nil {
-		return Report{}, err
-	}
 	r := Report{File: in.File}
 	warnings := tallies{}
 	l := &loading{
-		stock: im.Stock, file: in.File, open: in.Open, now: begun, settled: "import " + in.Dealer + " " + known,
+		stock: im.Stock, file: in.File, open: in.Open, now: begun, settled: "import",
 		stores: newStores(im.Dealers, in.By, in.Dealer, true),
 		from: inventory.Source{
 			Name: inventory.SourceImport, ActorType: in.By.Type, ActorID: in.By.ID, ActorName: in.By.Name, File: sourceFile(in.File),
@@ -86,7 +82,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 	if err := l.look(ctx, t); err != nil {
 		return Report{}, err
 	}
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		if err := l.apply(ctx, tx); err != nil {
 			return err
 		}

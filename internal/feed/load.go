@@ -69,7 +69,7 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 		return err
 	}
 	l.survey = survey{mapping: m, header: rd.Header, hasher: newRowHasher(rd.Header, l.settled), seen: map[uint64]int64{}, last: map[string]int{}}
-	c := comparing{l: l, ctx: ctx, t: t}
+	c := comparing{l: l, ctx: ctx, t: t, places: map[string]string{}}
 	var first *Problem
 	for {
 		row, err := rd.Next()
@@ -92,7 +92,7 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 				l.survey.news.add(before) // that it is superseded
 			}
 			l.survey.seen[h] = l.survey.rows
-			if err := c.add(vin, l.survey.hasher.of(row)); err != nil {
+			if err := c.add(vin, row); err != nil {
 				return err
 			}
 		}
@@ -137,10 +137,22 @@ type comparing struct {
 	vins   []string
 	hashes []int64
 	rows   []int64
+	places map[string]string // dealership ids by the cells that name them
 }
 
-func (c *comparing) add(vin string, hash int64) error {
-	c.vins, c.hashes, c.rows = append(c.vins, vin), append(c.hashes, hash), append(c.rows, c.l.survey.rows)
+func (c *comparing) add(vin string, row Row) error {
+	cells := c.l.survey.mapping.dealerCells(row)
+	id, ok := c.places[cells]
+	if !ok {
+		code, name := c.l.survey.mapping.dealer(row)
+		var err error
+		if id, err = c.l.stores.peek(c.ctx, c.t, code, name); err != nil {
+			return err
+		}
+		c.places[cells] = id
+	}
+	c.vins, c.rows = append(c.vins, vin), append(c.rows, c.l.survey.rows)
+	c.hashes = append(c.hashes, rowAt(c.l.survey.hasher.of(row), id))
 	if len(c.vins) < batchRows {
 		return nil
 	}
@@ -211,6 +223,7 @@ func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant) error {
 // batch is a stretch of the file, mapped.
 type batch struct {
 	changes []inventory.Change
+	hashes  []uint64  // of the rows they were read from, 0 for one to be read again
 	entries []Problem // in order of lines
 	bytes   int64     // of the file read so far
 	rows    int64
@@ -284,10 +297,11 @@ func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row Row) {
 			return
 		}
 	}
+	hash := uint64(0)
 	if len(notes) == 0 { // else it is read again next time, so that it is noted again
-		change.Hash = l.survey.hasher.of(row)
+		hash = l.survey.hasher.of(row)
 	}
-	b.changes = append(b.changes, change)
+	b.changes, b.hashes = append(b.changes, change), append(b.hashes, hash)
 }
 
 // write stores one batch.
@@ -308,7 +322,8 @@ func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, b *batch) error {
 		}
 		if p.reason != "" {
 			l.note(Problem{Line: c.Line, Column: "dealership", Value: shorten(p.named), Reason: p.reason})
-			c.Hash = 0
+		} else if b.hashes[i] != 0 {
+			c.Hash = rowAt(b.hashes[i], p.id)
 		}
 		c.Put(inventory.DealershipID, p.id)
 		kept = append(kept, *c)

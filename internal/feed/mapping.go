@@ -166,6 +166,31 @@ func (m *Mapping) VIN(row Row) (string, *Problem) {
 	return r.change.VIN, fault
 }
 
+// dealerCells are the cells of a row that may name its dealership.
+func (m *Mapping) dealerCells(row Row) string {
+	var b strings.Builder
+	for i := range m.targets {
+		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
+			for _, c := range t.columns {
+				b.WriteString(row.Cells[c.index])
+				b.WriteByte(0x1f)
+			}
+		}
+	}
+	return b.String()
+}
+
+// dealer reads only the names of a row's dealership.
+func (m *Mapping) dealer(row Row) (code, name string) {
+	r := reading{line: row.Line, cells: row.Cells}
+	for i := range m.targets {
+		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
+			r.read(t)
+		}
+	}
+	return r.change.Values[inventory.SourceDealerCode], r.change.Values[inventory.SourceDealerName]
+}
+
 // reading is one row being mapped.
 type reading struct {
 	clean  inventory.Cleaner

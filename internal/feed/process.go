@@ -85,7 +85,7 @@ func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r 
 	if ok && last.SHA256 == r.SHA256 && last.AppliedAs == p.run.AppliedAs {
 		return p.repeat(ctx, last)
 	}
-	return p.read(ctx, dealers)
+	return p.read(ctx)
 }
 
 func olderThan(newer Run, is bool) error {
@@ -123,14 +123,14 @@ func (p *processing) sync() Sync {
 }
 
 // read processes a file that is not the one before.
-func (p *processing) read(ctx context.Context, dealers string) error {
+func (p *processing) read(ctx context.Context) error {
 	path, cleanUp, err := p.unpack(ctx)
 	if err != nil {
 		return err
 	}
 	defer cleanUp()
 	p.load = &loading{
-		stock: p.f.Stock, from: p.source(), file: p.name(), options: p.in.options(), settled: p.in.settings(dealers), now: p.f.Now(),
+		stock: p.f.Stock, from: p.source(), file: p.name(), options: p.in.options(), settled: p.in.settings(""), now: p.f.Now(),
 		open:    func() (io.ReadCloser, error) { return os.Open(path) },
 		stores:  &stores{dealers: p.f.Dealers, own: p.in.DealershipID, known: map[[2]string]place{}},
 		problem: p.note,
@@ -150,6 +150,7 @@ func (p *processing) read(ctx context.Context, dealers string) error {
 		if err := p.load.apply(ctx, tx); err != nil {
 			return err
 		}
+		p.run.Counts = p.load.counts
 		p.describe()
 		if err := insertProblems(ctx, tx, p.run.ID, p.problems); err != nil {
 			return err
@@ -271,7 +272,6 @@ func (p *processing) note(problem Problem) {
 // describe tells in the log how the file was read.
 func (p *processing) describe() {
 	l, r := p.load, &p.run.Report
-	p.run.Counts = l.counts
 	r.Charset, r.Delimiter, r.Layout = l.format.Charset, string(l.format.Delimiter), l.format.Layout
 	r.Columns, r.Unmapped, r.Notes = l.survey.header, l.survey.mapping.Unmapped, l.survey.mapping.Notes
 	if len(p.in.Header) > 0 {
@@ -294,6 +294,7 @@ const maxKinds = 50
 func (p *processing) hold(ctx context.Context) error {
 	would := Would{Sell: p.absent.active, Of: p.absent.listed, VINs: p.absent.sold[:min(maxKinds, len(p.absent.sold))]}
 	if p.load != nil {
+		p.describe()
 		exist, err := p.existing(ctx)
 		if err != nil {
 			return err

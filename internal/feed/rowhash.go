@@ -17,13 +17,20 @@ func newRowHasher(header []string, settled string) rowHasher {
 	return rowHasher{xxhash.Sum64String(mappingEdition + "\x1e" + settled + "\x1e" + strings.Join(header, "\x1f"))}
 }
 
-// of hashes a row; never 0, which stands for a row to be read again.
-func (h rowHasher) of(row Row) int64 {
+// of hashes the cells of a row.
+func (h rowHasher) of(row Row) uint64 {
 	d := xxhash.NewWithSeed(h.seed)
 	for _, cell := range row.Cells {
 		_, _ = d.WriteString(cell)
 		_, _ = d.WriteString("\x1f")
 	}
+	return d.Sum64()
+}
+
+// rowAt adds to a row's hash which dealership its names lead to; never 0, which stands for a row to be read again.
+func rowAt(hash uint64, dealershipID string) int64 {
+	d := xxhash.NewWithSeed(hash)
+	_, _ = d.WriteString(dealershipID)
 	if n := int64(d.Sum64()); n != 0 {
 		return n
 	}

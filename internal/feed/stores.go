@@ -57,6 +57,14 @@ func (s *stores) of(ctx context.Context, tx *sqldb.Tenant, c *inventory.Change) 
 	return p, nil
 }
 
+// peek finds the dealership of such a row without making one; "" when there is none yet.
+func (s *stores) peek(ctx context.Context, t *sqldb.Tenant, code, name string) (id string, err error) {
+	looking := *s
+	looking.create = false
+	p, err := looking.find(ctx, t, code, name)
+	return p.id, err
+}
+
 func (s *stores) find(ctx context.Context, tx *sqldb.Tenant, code, name string) (place, error) {
 	if code == "" && name == "" {
 		return s.unnamed(ctx, tx)

@@ -197,7 +197,8 @@ func TestMergePatch(t *testing.T) {
 	if got := all.places(t); !slices.Equal(got, []string{"#/name", "#/count"}) {
 		t.Errorf("a number that does not fit hides what comes after it: %q", got)
 	}
-	for body, place := range map[string]string{`{"count":1e30}`: "#/count", `{"count":7.0}`: "#/count", `{"name":7}`: "#/name", `{"name":"` + strings.Repeat("é", 21) + `"}`: "#/name"} {
+	for body, place := range map[string]string{`{"count":1e30}`: "#/count", `{"count":7.0}`: "#/count", `{"name":7}`: "#/name", `{"settings":7}`: "#/settings",
+		`{"settings":{"hours":7.0}}`: "#/settings/hours", `{"settings":{"hours":"7"}}`: "#/settings/hours", `{"settings":{"word":7}}`: "#/settings/word", `{"name":"` + strings.Repeat("é", 21) + `"}`: "#/name"} {
 		a := s.send("PATCH", "/api/v1/things/1", body)
 		s.want(422, "invalid", a)
 		if got := a.places(t); !slices.Equal(got, []string{place}) {

@@ -109,7 +109,7 @@ func faultAt(location, detail string) errs.Fault {
 	if where != "body" && !strings.HasPrefix(where, "body[") {
 		return errs.In(name, detail)
 	}
-	path := strings.TrimPrefix(strings.TrimPrefix(location, "body"), ".")
+	path := strings.TrimPrefix(strings.TrimPrefix(strings.ReplaceAll(location, ".⁂", ""), "body"), ".")
 	if rest, ok := strings.CutPrefix(detail, misfitMark); ok {
 		path, detail, _ = strings.Cut(rest, ": ")
 	}

@@ -70,7 +70,16 @@ type changeInput struct {
 	Body struct {
 		Name  Optional[string] `json:"name,omitempty" maxLength:"20"`
 		Count Optional[int64]  `json:"count,omitempty"`
+		Nested
 	}
+}
+
+// Nested is embedded: its members stand beside the body's own.
+type Nested struct {
+	Settings Optional[struct {
+		Hours Optional[int64]  `json:"hours,omitempty"`
+		Word  Optional[string] `json:"word,omitempty"`
+	}] `json:"settings,omitempty"`
 }
 
 type listOutput struct {

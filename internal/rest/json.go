@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,7 @@ var strictJSON = huma.Format{
 	Unmarshal: func(data []byte, v any) error {
 		parsed, first := v.(*any)
 		if !first { // huma reads each body twice: for validation, then into its type
-			return misfit(json.Unmarshal(data, v))
+			return misfit(json.Unmarshal(data, v), reflect.TypeOf(v))
 		}
 		if err := checkJSON(data); err != nil {
 			return err
@@ -72,7 +73,7 @@ const misfitMark = "misfit at "
 
 // misfit says in our words which member did not fit into its type. The schema has been checked by then; what
 // is left are numbers out of the type's range, or written with a fraction.
-func misfit(err error) error {
+func misfit(err error, into reflect.Type) error {
 	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {
 		return err
@@ -81,7 +82,25 @@ func misfit(err error) error {
 	if strings.HasPrefix(e.Value, "number") {
 		reason = "is not a whole number of the range this member takes"
 	}
-	return errors.New(misfitMark + e.Field + ": " + reason)
+	return errors.New(misfitMark + onWire(e.Field, into) + ": " + reason)
+}
+
+// onWire takes the names of embedded structs, which the body does not show, off a member's path.
+func onWire(path string, t reflect.Type) string {
+	for {
+		name, rest, _ := strings.Cut(path, ".")
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return path
+		}
+		f, ok := t.FieldByName(name)
+		if !ok || !f.Anonymous || f.Tag.Get("json") != "" {
+			return path
+		}
+		path, t = rest, f.Type
+	}
 }
 
 func checkJSON(data []byte) error {
@@ -121,9 +140,10 @@ func checkEnd(rest []byte, offset int64) error {
 type Optional[T any] struct {
 	Set   bool // the member is present
 	Null  bool // and null
-	Value T
+	Value T    `json:"⁂"` // shows in the paths of faults below it, where faultAt takes it out
 
-	misfit bool // a number out of the type's range, or with a fraction
+	misfit bool   // a number out of the type's range, or with a fraction
+	inside string // where in an object it stands, dotted; "" for the member itself
 }
 
 // UnmarshalJSON implements json.Unmarshaler; it is called only for members that are present.
@@ -134,9 +154,10 @@ func (o *Optional[T]) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	err := json.Unmarshal(b, &o.Value)
-	e, _ := errors.AsType[*json.UnmarshalTypeError](err)
-	inside := e != nil && strings.HasPrefix(e.Value, "number") // of an object: a member that does not fit
-	o.misfit = err != nil && (inside || b[0] == '-' || b[0] >= '0' && b[0] <= '9')
+	o.misfit = err != nil && (b[0] == '-' || b[0] >= '0' && b[0] <= '9')
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && b[0] == '{' && strings.HasPrefix(e.Value, "number") {
+		o.misfit, o.inside = true, "."+e.Field
+	}
 	return nil // an error would keep the members after it from being read
 }
 
@@ -145,7 +166,7 @@ func (o *Optional[T]) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	if !o.misfit {
 		return nil
 	}
-	return Faults(faultAt(at.String(), "is not a whole number of the range this member takes"))
+	return Faults(faultAt(at.String()+o.inside, "is not a whole number of the range this member takes"))
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -120,9 +120,9 @@ type logIDInput struct {
 }
 
 type logInput struct {
-	rest.PageInput
 	ID    string `path:"id" doc:"Id of the integration."`
 	LogID string `path:"logId" doc:"Id of the log."`
+	rest.PageInput
 }
 
 type logsOutput struct {

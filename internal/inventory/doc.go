@@ -1,7 +1,8 @@
-// Package inventory owns the vehicles of a dealer group: the canonical fields and their values, merging a
-// change into what is stored, the history of every change, the counters of a group's stock, and the pages that
-// show it.
+// Package inventory owns the vehicles of a dealer group: the canonical fields and their values, what each source
+// says of a vehicle and which vehicles it lists, the one view that is shown of them, the history of every change
+// to it, the counters of a group's stock, and the pages that show it.
 //
 // A vehicle is its VIN and one canonical text per field, "" for null; the table in field.go says what each
-// field holds. Where values come from lives in package feed, who holds a vehicle in package dealer.
+// field holds, source.go what is shown when sources differ. Where values come from, and when a vehicle that a
+// file does not list is given up, lives in package feed; who holds a vehicle in package dealer.
 package inventory

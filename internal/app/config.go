@@ -32,6 +32,7 @@ type Config struct {
 
 	Listen        string `help:"Address of the API." default:"127.0.0.1:8080" env:"CARFLUENCE_LISTEN" placeholder:"HOST:PORT"`
 	SFTPListen    string `name:"sftp-listen" help:"Address of the SFTP server on which integrations drop files. 'off' for none." default:"127.0.0.1:2222" env:"CARFLUENCE_SFTP_LISTEN" placeholder:"HOST:PORT"`
+	SFTPPublic    string `name:"sftp-public" help:"Address under which clients reach the SFTP server, where it is another: HOST:PORT of a proxy or a forwarded port." env:"CARFLUENCE_SFTP_PUBLIC" placeholder:"HOST:PORT"`
 	MetricsListen string `help:"Address of Prometheus metrics; off-host only if set so. 'off' for none." default:"127.0.0.1:9464" env:"CARFLUENCE_METRICS_LISTEN" placeholder:"HOST:PORT"`
 	PublicURL     string `name:"public-url" help:"Address under which clients reach the API, e.g. https://inventory.example.com. Issuer and audience of session tokens." env:"CARFLUENCE_PUBLIC_URL" placeholder:"URL"`
 	TLSCert       string `name:"tls-cert" help:"Certificate chain (PEM). With --tls-key the API is served over TLS." env:"CARFLUENCE_TLS_CERT" type:"path" placeholder:"FILE"`
@@ -115,6 +116,9 @@ func (c *Config) checkAddresses() error {
 			continue
 		}
 		c.proxies = append(c.proxies, p)
+	}
+	if _, _, err := net.SplitHostPort(c.SFTPPublic); c.SFTPPublic != "" && err != nil {
+		all = append(all, fmt.Errorf("--sftp-public: %q is no HOST:PORT", c.SFTPPublic))
 	}
 	if !strings.Contains(c.AdminEmail, "@") {
 		all = append(all, fmt.Errorf("--admin-email: %q is no e-mail address", c.AdminEmail))
@@ -200,9 +204,15 @@ func (c *Config) issuer() string {
 	return "carfluence"
 }
 
-// sftpAddress is what integrations are told: the host of the public URL, else that of --sftp-listen.
+// sftpAddress is what integrations are told: --sftp-public, else the host of the public URL or of --sftp-listen, and its
+// port.
 func (c *Config) sftpAddress() feed.SFTPAddress {
 	var a feed.SFTPAddress
+	if host, port, err := net.SplitHostPort(c.SFTPPublic); err == nil {
+		a.Host = host
+		a.Port, _ = strconv.Atoi(port)
+		return a
+	}
 	host, port, err := net.SplitHostPort(c.SFTPListen)
 	if err == nil {
 		a.Port, _ = strconv.Atoi(port)

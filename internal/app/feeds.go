@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -83,7 +84,11 @@ func (s *Server) wireFeeds(ctx context.Context) (err error) {
 	if s.jobs, err = s.stores.NewFeeds(s.Feeds, s.config.Feeds); err != nil {
 		return err
 	}
+	s.Feeds.Ended = s.observer.fileEnded
 	s.Dealers.Fed = s.Feeds.OfDealership
+	if err := os.RemoveAll(s.Feeds.Spool); err != nil { // what a killed process left; nobody else works here
+		return fmt.Errorf("spool: %w", err)
+	}
 	job.Handle(s.jobs, job.Worker[sweep]{Work: func(ctx context.Context, _ sweep) error { return s.sweepFeeds(ctx) }})
 	s.jobs.Every(sweepFeeds, sweep{})
 	if !s.config.servesSFTP() {
@@ -133,8 +138,8 @@ func (s *Server) sftpConfig(key ssh.Signer) sftpd.Config {
 		Limits: sftpd.Limits{
 			FileBytes: f.Limits.FileBytes, SpoolBytes: 4 * f.Limits.FileBytes, Connections: s.config.SFTPConnections, Idle: s.config.SFTPIdle,
 		},
-		Authenticate: func(ctx context.Context, username, password string, _ netip.Addr) (sftpd.Login, error) {
-			l, err := f.Login(ctx, username, password)
+		Authenticate: func(ctx context.Context, username, password string, address netip.Addr) (sftpd.Login, error) {
+			l, err := f.Login(audit.WithAddress(ctx, address.String()), username, password)
 			return sftpd.Login(l), err
 		},
 		AuthenticateKey: func(ctx context.Context, username string, key ssh.PublicKey, _ netip.Addr) (sftpd.Login, error) {
@@ -168,7 +173,7 @@ func (s *Server) listenSFTP(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--sftp-listen: %w (another port, or 'off'?)", err)
 	}
-	if addr, ok := l.Addr().(*net.TCPAddr); ok {
+	if addr, ok := l.Addr().(*net.TCPAddr); ok && s.config.SFTPPublic == "" {
 		s.Feeds.SFTP.Port = addr.Port
 	}
 	return l, nil

@@ -12,6 +12,7 @@ import (
 
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
+	"carfluence/internal/feed"
 	"carfluence/internal/rest"
 )
 
@@ -20,6 +21,8 @@ type observer struct {
 	log      *slog.Logger
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	files    *prometheus.CounterVec
+	rows     *prometheus.CounterVec
 	registry *prometheus.Registry
 }
 
@@ -33,9 +36,15 @@ func newObserver(log *slog.Logger) *observer {
 			Name: "carfluence_http_request_seconds", Help: "Time from header to answer, by route.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"route"}),
+		files: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carfluence_feed_files_total", Help: "Files of integrations done with or held, by status.",
+		}, []string{"status"}),
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carfluence_feed_rows_total", Help: "Rows of processed files, by what became of them.",
+		}, []string{"outcome"}),
 		registry: prometheus.NewRegistry(),
 	}
-	o.registry.MustRegister(o.requests, o.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	o.registry.MustRegister(o.requests, o.seconds, o.files, o.rows, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }
 
@@ -48,6 +57,17 @@ func (o *observer) watch(a *auth.Authority) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "carfluence_authority_loads_total", Help: "Records of callers read from the database.",
 		}, func() float64 { return float64(a.Loads()) }))
+}
+
+// fileEnded counts a file of an integration.
+func (o *observer) fileEnded(status string, c feed.Counts) {
+	o.files.WithLabelValues(status).Inc()
+	if status == feed.RunCompleted {
+		o.rows.WithLabelValues("created").Add(float64(c.Created))
+		o.rows.WithLabelValues("updated").Add(float64(c.Updated))
+		o.rows.WithLabelValues("refused").Add(float64(c.Errors))
+		o.rows.WithLabelValues("skipped").Add(float64(c.Skipped))
+	}
 }
 
 func (o *observer) observe(x *rest.Exchange) {

@@ -26,6 +26,9 @@ type Feeds struct {
 	// Enqueue makes Work be called for an integration once the caller's transaction has ended.
 	Enqueue func(ctx context.Context, tx *sqldb.Tenant, integrationID string) error
 
+	// Ended is told of every file that is done with or held, for metrics; optional.
+	Ended func(status string, c Counts)
+
 	working  sync.Map // integration id → true
 	failures failures
 	writing  sync.WaitGroup // audit rows of failed logins on their way

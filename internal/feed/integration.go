@@ -14,6 +14,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -193,9 +194,14 @@ func (f *Feeds) turned(ctx context.Context, tx *sqldb.Tenant, old, now Integrati
 
 // DeleteIntegration removes an integration with its login, keys, files and runs. Its vehicles stay.
 func (f *Feeds) DeleteIntegration(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
+	defer f.Stock.Committed(t.Group())
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		stored, err := selectIntegration(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		from := inventory.Source{Name: stored.Type, IntegrationID: id, ActorType: by.Type, ActorID: by.ID, ActorName: by.Name}
+		if err := f.Stock.Abandon(ctx, tx, from); err != nil {
 			return err
 		}
 		if err := deleteIntegration(ctx, tx, id); err != nil {

@@ -59,28 +59,35 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
+type actorBody struct {
+	Type *string `json:"type" nullable:"true" enum:"integration,person,api_key,system"`
+	ID   *string `json:"id" nullable:"true"`
+	Name *string `json:"name" nullable:"true"`
+}
+
 // logDetail is a log with all that is known of its file.
 type logDetail struct {
 	LogBody
-	SHA256    string             `json:"sha256" doc:"Of the file as received, hexadecimal."`
-	FileTime  *time.Time         `json:"file_time" nullable:"true" doc:"When the file was made, by its name or as its sender set it. A file older than one that was processed is refused."`
-	Repeated  bool               `json:"repeated" doc:"The same bytes as the file before: its rows were not processed again."`
-	Charset   *string            `json:"charset" nullable:"true"`
-	Delimiter *string            `json:"delimiter" nullable:"true"`
-	Layout    *string            `json:"layout" nullable:"true" doc:"Name of the known layout of a file without a header."`
-	Unpacked  *string            `json:"unpacked" nullable:"true" doc:"Name of the file inside an archive."`
-	Columns   []string           `json:"columns"`
-	Unmapped  []string           `json:"columns_unmapped" doc:"Columns that feed nothing."`
-	Notes     []string           `json:"notes" doc:"What was odd about the file as a whole; changed columns among it."`
-	Warnings  []KindCount        `json:"warnings" doc:"Kinds of warnings, commonest first."`
-	Would     rest.OrNull[Would] `json:"would" doc:"Of a held file: what it would do."`
-	Unlisted  int64              `json:"problems_unlisted" doc:"Errors and warnings beyond those that are kept."`
+	ReceivedBy actorBody          `json:"received_by" doc:"Who sent the file: the integration's own login, a person or a key."`
+	SHA256     string             `json:"sha256" doc:"Of the file as received, hexadecimal."`
+	FileTime   *time.Time         `json:"file_time" nullable:"true" doc:"When the file was made, by its name or as its sender set it. A file older than one that was processed is refused."`
+	Repeated   bool               `json:"repeated" doc:"The same bytes as the file before: its rows were not processed again."`
+	Charset    *string            `json:"charset" nullable:"true"`
+	Delimiter  *string            `json:"delimiter" nullable:"true"`
+	Layout     *string            `json:"layout" nullable:"true" doc:"Name of the known layout of a file without a header."`
+	Unpacked   *string            `json:"unpacked" nullable:"true" doc:"Name of the file inside an archive."`
+	Columns    []string           `json:"columns"`
+	Unmapped   []string           `json:"columns_unmapped" doc:"Columns that feed nothing."`
+	Notes      []string           `json:"notes" doc:"What was odd about the file as a whole; changed columns among it."`
+	Warnings   []KindCount        `json:"warnings" doc:"Kinds of warnings, commonest first."`
+	Would      rest.OrNull[Would] `json:"would" doc:"Of a held file: what it would do."`
+	Unlisted   int64              `json:"problems_unlisted" doc:"Errors and warnings beyond those that are kept."`
 }
 
 func logDetailOf(r Run) logDetail {
 	rep := r.Report
 	return logDetail{
-		LogBody: logBodyOf(r), SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
+		LogBody: logBodyOf(r), ReceivedBy: actorBody{orNull(r.ReceivedBy.Type), orNull(r.ReceivedBy.ID), orNull(r.ReceivedBy.Name)}, SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
 		Layout: orNull(rep.Layout), Unpacked: orNull(rep.Unpacked), Columns: list(rep.Columns), Unmapped: list(rep.Unmapped), Notes: list(rep.Notes),
 		Warnings: list(rep.Kinds), Would: rest.OrNull[Would]{Value: rep.Would}, Unlisted: rep.Unlisted,
 	}

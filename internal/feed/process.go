@@ -186,7 +186,7 @@ func (p *processing) repeat(ctx context.Context, last Run) error {
 // judge finds out what becomes of the vehicles that the file does not list; without lists, the same as the file before did
 // not list.
 func (p *processing) judge(ctx context.Context, lists func(vin string) bool) error {
-	sync, now := p.sync(), p.f.Now()
+	sync, now := p.sync(), p.run.ReceivedAt
 	return p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
 		present := l.Missed == 0
 		if lists != nil {
@@ -220,9 +220,7 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant) err
 	})
 	if err == nil {
 		p.f.Stock.Committed(p.t.Group())
-		c := p.run.Counts
-		p.f.Log.Info("file processed", "run", p.run.ID, "integration", p.in.ID, "file", p.run.Filename, "total", c.Total, "created", c.Created, "updated", c.Updated,
-			"errors", c.Errors, "sold", c.Sold, "duration_ms", p.run.Duration.Milliseconds())
+		p.f.ended(&p.run)
 	}
 	return err
 }
@@ -230,7 +228,7 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant) err
 // leave counts and retires what the file does not list.
 func (p *processing) leave(ctx context.Context, tx *sqldb.Tenant) error {
 	from := p.source()
-	if err := p.f.Stock.Miss(ctx, tx, p.absent.missed, from); err != nil {
+	if err := p.f.Stock.Miss(ctx, tx, p.absent.missed, p.run.ReceivedAt, from); err != nil {
 		return err
 	}
 	for sold := p.absent.sold; len(sold) > 0; {
@@ -309,8 +307,12 @@ func (p *processing) hold(ctx context.Context) error {
 	p.run.Status, p.run.Detail, p.run.Report.Would = RunHeld, p.f.Limits.Guard.says(&p.absent), &would
 	p.run.Counts = Counts{Missing: p.absent.missing()}
 	p.f.finish(&p.run)
+	p.f.ended(&p.run)
 	return p.t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
+			return err
+		}
+		if err := setStatus(ctx, tx, p.in.ID, StatusActive, p.run.Filename+": "+p.run.Detail, p.f.Now()); err != nil {
 			return err
 		}
 		return supersedeHeld(ctx, tx, p.in.ID, p.run.ID)

@@ -250,7 +250,7 @@ func TestOnlyNewsIsWritten(t *testing.T) {
 	}
 }
 
-func TestColumnsThatAreAbsentErase(t *testing.T) {
+func TestAbsentColumnsEraseNothing(t *testing.T) {
 	w := openFeeds(t)
 	in := w.integration(TypeCustom)
 	w.drop(in, "a.csv", "VIN,Price,Color\n"+testVIN(0)+",100,Red\n")
@@ -661,5 +661,77 @@ func TestOnlyTheLastFilesAreKept(t *testing.T) {
 	}
 	if _, total, _ := w.Logs(t.Context(), w.t, in.ID, rest.Page{Limit: 10}); total != 0 {
 		t.Errorf("%d logs after their age", total)
+	}
+}
+
+// A price list says nothing about what is there: a car its own feed has given up is sold, whoever else has a price for it.
+func TestPriceListsKeepNoCarAlive(t *testing.T) {
+	w := openFeeds(t)
+	stock := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	prices := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	w.drop(stock, "a.csv", stockFile(0, 3, "10000"))
+	w.drop(prices, "p.csv", stockFile(0, 3, "9000"))
+	w.drop(stock, "b.csv", stockFile(1, 3, "10000"))
+	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusSold {
+		t.Errorf("status %s", got)
+	}
+	// Once it does say what is there, the very same rows count.
+	if _, err := w.UpdateIntegration(t.Context(), w.t, audit.Actor{}, prices.ID, func(i *Integration) { i.Sync.Strategy = StrategyMerge }); err != nil {
+		t.Fatal(err)
+	}
+	w.drop(prices, "p.csv", stockFile(0, 3, "9000"))
+	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusActive {
+		t.Errorf("listed by another: %s", got)
+	}
+}
+
+func TestDeletedIntegrationsKeepNoCarAlive(t *testing.T) {
+	w := openFeeds(t)
+	old := w.integration(TypeCustom)
+	w.drop(old, "a.csv", stockFile(0, 3, "10000"))
+	if err := w.DeleteIntegration(t.Context(), w.t, audit.Actor{}, old.ID); err != nil {
+		t.Fatal(err)
+	}
+	if w.active() != 3 {
+		t.Errorf("deleting an integration sold its cars: %d active", w.active())
+	}
+	again := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	w.drop(again, "a.csv", stockFile(0, 3, "10000"))
+	w.drop(again, "b.csv", stockFile(1, 3, "10000"))
+	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusSold {
+		t.Errorf("status %s", got)
+	}
+}
+
+// Files that come every day at about the same time miss a car for 24 hours with the second of them.
+func TestDailyFilesNeedNotComeToTheMinute(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom)
+	missing := stockFile(1, 12, "10000")
+	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
+	start := w.now
+	w.drop(in, "b.csv", missing)
+	w.now = start.Add(24*time.Hour - 10*time.Minute)
+	w.completes(in, "c.csv", missing, Counts{Total: 11, Updated: 11, Missing: 1, Sold: 1})
+}
+
+// What is said of a held file is forgotten once it goes on.
+func TestConfirmedFileTellsOnlyWhatBecameOfIt(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	w.drop(in, "a.csv", stockFile(0, 20, "10000"))
+	held := w.drop(in, "b.csv", stockFile(0, 5, "10000"))
+	if got, _ := w.Integration(t.Context(), w.t, in.ID); got.Status != StatusActive || !strings.Contains(got.StatusReason, "b.csv") {
+		t.Errorf("a held file is not seen on its integration: %s %q", got.Status, got.StatusReason)
+	}
+	if _, err := w.Confirm(t.Context(), w.t, audit.Actor{}, in.ID, held.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.work(in)
+	if r := w.log(held); r.Status != RunCompleted || r.Detail != "" || r.Report.Would != nil {
+		t.Errorf("%s %q %v", r.Status, r.Detail, r.Report.Would)
+	}
+	if got, _ := w.Integration(t.Context(), w.t, in.ID); got.StatusReason != "" {
+		t.Errorf("%q", got.StatusReason)
 	}
 }

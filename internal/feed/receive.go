@@ -41,7 +41,7 @@ type Upload struct {
 }
 
 // Receive stores a file and hands it to the workers. When it returns nil the file is safe: it will be processed, once,
-// whatever happens to this process.
+// whatever happens to this process or to the power.
 func (f *Feeds) Receive(ctx context.Context, t *sqldb.Tenant, integrationID string, u Upload) (Run, error) {
 	name, err := filename(u.Name)
 	if err != nil {
@@ -72,6 +72,9 @@ func (f *Feeds) Receive(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	})
 	if err != nil {
 		return Run{}, errors.Join(err, f.drop(t, r.ID))
+	}
+	if err := f.DB.Flush(ctx); err != nil { // it is stored; only a power cut within seconds could still take it back
+		f.Log.Warn("received file not flushed", "run", r.ID, "error", err)
 	}
 	return r, nil
 }

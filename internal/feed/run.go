@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"carfluence/internal/audit"
@@ -186,7 +187,7 @@ func (f *Feeds) claim(ctx context.Context, t *sqldb.Tenant, integrationID string
 		if r, ok, err = selectNext(ctx, tx, integrationID); err != nil || !ok {
 			return err
 		}
-		r.Status, r.StartedAt = RunRunning, f.Now()
+		r.Status, r.StartedAt, r.Code, r.Detail, r.Report = RunRunning, f.Now(), "", "", RunReport{}
 		r.Attempt++
 		return updateRun(ctx, tx, &r)
 	})
@@ -195,7 +196,7 @@ func (f *Feeds) claim(ctx context.Context, t *sqldb.Tenant, integrationID string
 
 // release puts a file back after a failure that is not its own.
 func (f *Feeds) release(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {
-	if r.Attempt >= maxAttempts {
+	if r.Attempt >= maxAttempts && errs.KindOf(cause) != errs.KindUnavailable { // a full disk is waited out
 		return f.fail(ctx, t, r, errs.New(errs.KindInternal, "internal", fmt.Sprintf("The file could not be processed in %d tries; it is kept.", r.Attempt)))
 	}
 	r.Status, r.Detail = RunQueued, ""
@@ -213,6 +214,7 @@ const maxAttempts = 20
 func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {
 	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), errs.DetailOf(cause)
 	f.finish(&r)
+	f.ended(&r)
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		if err := updateFenced(ctx, tx, &r); err != nil {
 			return err
@@ -222,6 +224,19 @@ func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) e
 		}
 		return f.pruneFiles(ctx, tx, r.IntegrationID)
 	})
+}
+
+// ended tells the operator what became of a file.
+func (f *Feeds) ended(r *Run) {
+	level, c := slog.LevelInfo, r.Counts
+	if r.Status != RunCompleted {
+		level = slog.LevelWarn
+	}
+	f.Log.Log(context.Background(), level, "file "+r.Status, "run", r.ID, "integration", r.IntegrationID, "file", r.Filename, "total", c.Total, "created", c.Created,
+		"updated", c.Updated, "errors", c.Errors, "sold", c.Sold, "duration_ms", r.Duration.Milliseconds(), "code", r.Code, "detail", r.Detail)
+	if f.Ended != nil {
+		f.Ended(r.Status, c)
+	}
 }
 
 func (f *Feeds) finish(r *Run) {

@@ -44,7 +44,10 @@ const (
 	givenUp
 )
 
-// fate of a vehicle that a file does not list: this file counts as one miss, its processing as the time.
+// graceSlack makes up for daily files that don't come to the minute.
+const graceSlack = 15 * time.Minute
+
+// fate of a vehicle that a file does not list: this file counts as one miss, its arrival as the time.
 func (s Sync) fate(l inventory.Listing, now time.Time) fate {
 	switch s.Strategy {
 	case StrategyOverwrite:
@@ -54,7 +57,7 @@ func (s Sync) fate(l inventory.Listing, now time.Time) fate {
 		if since.IsZero() {
 			since = now
 		}
-		if l.Missed+1 >= s.SoldGraceSyncs && now.Sub(since) >= time.Duration(s.SoldGraceHours)*time.Hour {
+		if l.Missed+1 >= s.SoldGraceSyncs && now.Sub(since) >= time.Duration(s.SoldGraceHours)*time.Hour-graceSlack {
 			return givenUp
 		}
 		return missedOnce

@@ -141,7 +141,7 @@ func (w *work) change(ctx context.Context, tx *sqldb.Tenant, c *Change) (Outcome
 		v.override(c)
 	}
 	v.releaseEmpty()
-	if !fresh && changed.Empty() && r.goneAt.IsZero() && v.Overrides == was.Overrides {
+	if !fresh && changed.Empty() && r.goneAt.IsZero() && r.standing == w.from.standing() && v.Overrides == was.Overrides {
 		if r.hash != c.Hash || r.missed > 0 {
 			r.seen(c.Hash)
 			w.marks = append(w.marks, r)
@@ -149,14 +149,17 @@ func (w *work) change(ctx context.Context, tx *sqldb.Tenant, c *Change) (Outcome
 		return Unchanged, nil
 	}
 	r.seen(c.Hash)
-	r.goneAt, r.changedAt, r.lead = time.Time{}, w.moment, w.from.Lead
+	r.standing, r.goneAt = w.from.standing(), time.Time{}
+	if !w.override { // an override counts whenever it was made
+		r.changedAt = w.moment
+	}
 	w.records = append(w.records, r)
 	return Updated, w.follow(ctx, tx, v, &was, c.Line)
 }
 
 // record adds the source's first record of a vehicle.
 func (w *work) record(v *Vehicle) *record {
-	r := &record{vin: v.VIN, source: w.from.id(), lead: w.from.Lead, createdAt: w.now, changedAt: w.moment}
+	r := &record{vin: v.VIN, source: w.from.id(), standing: w.from.standing(), createdAt: w.now, changedAt: w.moment}
 	v.records = append(v.records, r)
 	return r
 }

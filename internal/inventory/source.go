@@ -28,6 +28,23 @@ const (
 	SourceImport = "import"
 )
 
+// What a source's record says of its vehicle being there.
+const (
+	standingLists = "lists" // its files say what is there
+	standingAdds  = "adds"  // it only adds to what others list
+	standingLead  = "lead"  // it knows by hearsay
+)
+
+func (s Source) standing() string {
+	switch {
+	case s.Lead:
+		return standingLead
+	case s.UpdateOnly && s.IntegrationID != "":
+		return standingAdds
+	}
+	return standingLists
+}
+
 // id of the source's records.
 func (s Source) id() string { return cmp.Or(s.IntegrationID, s.Name) }
 
@@ -36,10 +53,10 @@ func (s Source) exact() bool { return s.Name == SourceAPI }
 
 // record is what one source says of a vehicle.
 type record struct {
-	vin    string
-	source string // integration id, SourceAPI or SourceImport
-	lead   bool
-	values Values // Status only where the source states it
+	vin      string
+	source   string // integration id, SourceAPI or SourceImport
+	standing string
+	values   Values // Status only where the source states it
 
 	createdAt time.Time // whole seconds, as lists show it
 	changedAt time.Time // microseconds: it decides whose values are shown
@@ -55,7 +72,11 @@ type record struct {
 func (r *record) integration() bool { return r.source != SourceAPI && r.source != SourceImport }
 
 // lists tells that an integration's files hold the vehicle.
-func (r *record) lists() bool { return r.integration() && !r.lead && r.goneAt.IsZero() }
+func (r *record) lists() bool {
+	return r.integration() && r.standing == standingLists && r.goneAt.IsZero()
+}
+
+func (r *record) lead() bool { return r.standing == standingLead }
 
 // status is what the source's own view of the vehicle shows.
 func (r *record) status() string {
@@ -70,7 +91,7 @@ func (r *record) status() string {
 func rank(a, b *record) int {
 	place := func(r *record) int {
 		switch {
-		case r.lead:
+		case r.lead():
 			return 2
 		case !r.goneAt.IsZero():
 			return 1
@@ -148,7 +169,7 @@ func lastStatus(records []*record) string {
 	})
 	for _, r := range latest {
 		switch {
-		case r.lead || !r.goneAt.IsZero() && listed:
+		case r.lead() || !r.goneAt.IsZero() && listed:
 		case !r.goneAt.IsZero():
 			return StatusSold
 		case r.values[Status] != "":
@@ -188,7 +209,7 @@ func overlay(v *Values, records []*record, overrides Set) {
 // latestIntegration is the integration whose word counts most, "" when none brought the vehicle.
 func latestIntegration(records []*record) string {
 	for _, r := range slices.SortedFunc(slices.Values(records), rank) {
-		if r.integration() && !r.lead {
+		if r.integration() && !r.lead() {
 			return r.source
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	recordColumns    = `vin, source_id, lead, record, row_hash, created_at, changed_at, missed_syncs, missed_since, gone_at`
+	recordColumns    = `vin, source_id, standing, record, row_hash, created_at, changed_at, missed_syncs, missed_since, gone_at`
 	newRecordColumns = recordColumns + `, status, search`
 	numRecordColumns = 12
 
@@ -17,7 +17,7 @@ const (
 
 func insertRecords(rows int) string {
 	return insertRows("vehicle_source", newRecordColumns, numRecordColumns, rows) + `
-		ON CONFLICT (dealer_group_id, vin, source_id) DO UPDATE SET lead = excluded.lead, record = excluded.record, row_hash = excluded.row_hash,
+		ON CONFLICT (dealer_group_id, vin, source_id) DO UPDATE SET standing = excluded.standing, record = excluded.record, row_hash = excluded.row_hash,
 		changed_at = excluded.changed_at, missed_syncs = excluded.missed_syncs, missed_since = excluded.missed_since, gone_at = excluded.gone_at,
 		status = excluded.status, search = excluded.search`
 }
@@ -28,7 +28,7 @@ func scanRecord(rows *sqldb.Rows) (*record, error) {
 	r := &record{}
 	var text string
 	var created, changed, missed, gone sqldb.Time
-	if err := rows.Scan(&r.vin, &r.source, &r.lead, &text, &r.hash, &created, &changed, &r.missed, &missed, &gone); err != nil {
+	if err := rows.Scan(&r.vin, &r.source, &r.standing, &text, &r.hash, &created, &changed, &r.missed, &missed, &gone); err != nil {
 		return nil, err
 	}
 	r.createdAt, r.changedAt, r.missedSince, r.goneAt = created.Time, changed.Time, missed.Time, gone.Time
@@ -38,7 +38,7 @@ func scanRecord(rows *sqldb.Rows) (*record, error) {
 }
 
 // updateRecord leaves alone what stands in the index: writing the same value there costs as much as a new one.
-const updateRecord = `UPDATE vehicle_source SET lead = $4, record = $5, row_hash = $6, changed_at = $7, missed_syncs = $8, missed_since = $9, gone_at = $10,
+const updateRecord = `UPDATE vehicle_source SET standing = $4, record = $5, row_hash = $6, changed_at = $7, missed_syncs = $8, missed_since = $9, gone_at = $10,
 	search = $11 WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`
 
 func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
@@ -48,7 +48,7 @@ func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
 			added = append(added, r)
 			continue
 		}
-		_, err := tx.Exec(ctx, updateRecord, r.vin, r.source, r.lead, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
+		_, err := tx.Exec(ctx, updateRecord, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
 			searchText(r.vin, &r.values))
 		if err != nil {
 			return fmt.Errorf("store record: %w", err)
@@ -57,7 +57,7 @@ func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
 	statements := chunks{size: recordsPerStatement, full: insertRecordsFull, single: insertRecord}
 	err := statements.insert(ctx, tx, len(added), func(args []any, row int) []any {
 		r := added[row]
-		return append(args, r.vin, r.source, r.lead, w.text(r), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
+		return append(args, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
 			sqldb.At(r.goneAt), r.status(), searchText(r.vin, &r.values))
 	})
 	if err != nil {

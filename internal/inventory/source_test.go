@@ -194,7 +194,7 @@ func TestRowsAreKnownAgain(t *testing.T) {
 		if err := h.stock.EachListing(t.Context(), tx, integration, func(l Listing) { missing = append(missing, l) }); err != nil {
 			return err
 		}
-		return h.stock.Miss(t.Context(), tx, missing, a)
+		return h.stock.Miss(t.Context(), tx, missing, h.now, a)
 	})
 	if len(known()) != 0 {
 		t.Errorf("a vehicle that was missed must be read again: %v", known())
@@ -275,4 +275,14 @@ func TestStoredViewFollowsFromTheSources(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A PATCH speaks of what it names; what an older POST said of other fields stays as old as it is.
+func TestPatchBringsNoOldPostBack(t *testing.T) {
+	h := open(t)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","price":"100.00"}`)
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "120"}))
+	h.now = h.now.Add(time.Minute)
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"trim":"XL"}`)
+	h.shows(truck, map[string]any{"price": "120.00", "trim": "XL"})
 }

@@ -5,7 +5,7 @@ CREATE TABLE vehicle_source (
     dealer_group_id TEXT    NOT NULL,
     vin             TEXT    NOT NULL,
     source_id       TEXT    NOT NULL, -- integration.id, 'api' or 'import'
-    lead            BOOLEAN NOT NULL, -- its values fill gaps only
+    standing        TEXT    NOT NULL, -- lists: its files say what is there; adds: they only add to what others list; lead: its values fill gaps
     record          TEXT    NOT NULL, -- JSON object of all canonical values
     status          TEXT    NOT NULL, -- as this source alone would show it
     search          TEXT    NOT NULL, -- VIN, make, model, stock number in lower case, a line each
@@ -20,14 +20,14 @@ CREATE TABLE vehicle_source (
 -- A source's own list, and the VINs it lists.
 CREATE INDEX vehicle_source_list ON vehicle_source (dealer_group_id, source_id, created_at DESC, vin, status);
 
-INSERT INTO vehicle_source (dealer_group_id, vin, source_id, lead, record, status, search, row_hash, created_at, changed_at, missed_syncs)
+INSERT INTO vehicle_source (dealer_group_id, vin, source_id, standing, record, status, search, row_hash, created_at, changed_at, missed_syncs)
 SELECT dealer_group_id, vin,
     coalesce(source_integration_id, CASE WHEN origin LIKE '{"source":"api"%' THEN 'api' ELSE 'import' END),
-    FALSE, record, status, search, 0, created_at, updated_at, 0
+    'lists', record, status, search, 0, created_at, updated_at, 0
 FROM vehicle;
 -- Overrides are values of the API. Of a record that stands here for them alone no other value counts: the source's is newer.
-INSERT INTO vehicle_source (dealer_group_id, vin, source_id, lead, record, status, search, row_hash, created_at, changed_at, missed_syncs)
-SELECT dealer_group_id, vin, 'api', FALSE, record, status, search, 0, created_at, created_at, 0
+INSERT INTO vehicle_source (dealer_group_id, vin, source_id, standing, record, status, search, row_hash, created_at, changed_at, missed_syncs)
+SELECT dealer_group_id, vin, 'api', 'lists', record, status, search, 0, created_at, created_at, 0
 FROM vehicle WHERE overrides <> '' AND (source_integration_id IS NOT NULL OR origin NOT LIKE '{"source":"api"%');
 
 DROP INDEX vehicle_integration;

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vin"
 )
 
 // loading is one file on its way into the inventory. A first reading finds out which of its rows say anything new, without
@@ -45,6 +47,7 @@ type survey struct {
 	seen    map[uint64]int64 // hashes of VINs to the latest row: exact ones are kept only where one comes twice
 	last    map[string]int   // line of the last row of each VIN that stands in the file more than once
 	news    rowSet           // rows with something to say
+	present []string         // VINs in rows that can't be used: refused, but there
 }
 
 // lists tells whether the file holds a VIN.
@@ -79,20 +82,22 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 		if err != nil {
 			return err
 		}
-		vin, fault := m.VIN(row)
+		text, fault := m.VIN(row)
 		if fault != nil {
 			if first == nil {
 				first = fault
 			}
 			l.survey.news.add(l.survey.rows)
+			l.survey.glimpse(row)
 		} else {
-			h := hashVIN(vin)
+			h := hashVIN(text)
 			if before, again := l.survey.seen[h]; again {
-				l.survey.last[vin] = row.Line
-				l.survey.news.add(before) // that it is superseded
+				l.survey.last[text] = row.Line
+				l.survey.news.add(before)        // that it is superseded
+				l.survey.news.add(l.survey.rows) // where each counts, the last word must come last
 			}
 			l.survey.seen[h] = l.survey.rows
-			if err := c.add(vin, row); err != nil {
+			if err := c.add(text, row); err != nil {
 				return err
 			}
 		}
@@ -102,10 +107,32 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 		return err
 	}
 	l.format = rd.Format()
-	if m.Leads() { // of which none need name a vehicle
-		return nil
+	if !m.Leads() { // of which none need name a vehicle
+		err = l.survey.usable(first)
 	}
-	return l.survey.usable(first)
+	l.survey.seal()
+	return err
+}
+
+// glimpse notes the VINs in a row that can't be used for its shape: a comma too many sells no car.
+func (s *survey) glimpse(row Row) {
+	if row.Fault == "" {
+		return
+	}
+	for _, cell := range row.Cells {
+		if checkedVIN(cell) {
+			s.present = append(s.present, vin.Normalise(cell))
+		}
+	}
+}
+
+// seal closes the survey: what was glimpsed counts as listed, unless no row at all can be used.
+func (s *survey) seal() {
+	for _, text := range s.present {
+		if h := hashVIN(text); s.seen[h] == 0 {
+			s.seen[h] = -1
+		}
+	}
 }
 
 // usable refuses a file from which nothing could be learned.
@@ -149,7 +176,9 @@ func (c *comparing) add(vin string, row Row) error {
 		if id, err = c.l.stores.peek(c.ctx, c.t, code, name); err != nil {
 			return err
 		}
-		c.places[cells] = id
+		if len(c.places) < maxPlaces {
+			c.places[cells] = id
+		}
 	}
 	c.vins, c.rows = append(c.vins, vin), append(c.rows, c.l.survey.rows)
 	c.hashes = append(c.hashes, rowAt(c.l.survey.hasher.of(row), id))
@@ -164,8 +193,8 @@ func (c *comparing) flush() error {
 	if err != nil {
 		return err
 	}
-	for i, vin := range c.vins {
-		if hash, ok := known[vin]; !ok || hash == 0 || hash != c.hashes[i] {
+	for i, text := range c.vins {
+		if hash, ok := known[text]; !ok || hash == 0 || hash != c.hashes[i] {
 			c.l.survey.news.add(c.rows[i])
 		}
 	}
@@ -207,6 +236,14 @@ func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant) error {
 	go func() {
 		defer close(done)
 		defer close(batches)
+		defer func() { // a file must not end the process
+			if p := recover(); p != nil {
+				select {
+				case batches <- batch{err: fmt.Errorf("map rows: panic: %v\n%s", p, debug.Stack())}:
+				case <-ctx.Done():
+				}
+			}
+		}()
 		l.read(ctx, f, batches)
 	}()
 	for b := range batches {

@@ -194,7 +194,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 		}},
 	} {
 		auth.Handle(api, rest.Operation{
-			ID: d.id, Method: http.MethodPost, Path: "/integrations/{id}/logs/{logId}/" + d.path, Summary: d.summary, Tag: tag, Security: write, Codes: []string{"run_not_held"},
+			ID: d.id, Method: http.MethodPost, Path: "/integrations/{id}/logs/{logId}/" + d.path, Summary: d.summary, Tag: tag, Security: write, Codes: []string{"run_not_held", "run_superseded"},
 			Description: d.text,
 		}, func(ctx context.Context, p auth.Principal, in *logIDInput) (*logOutput, error) {
 			r, err := d.act(ctx, p, in)

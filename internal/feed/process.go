@@ -65,11 +65,17 @@ type processing struct {
 	problems []Problem
 	kept     [2]int64 // of problems: refused rows, warnings
 	absent   absence
+
+	confirmed int64 // vehicles whose sale was confirmed
 }
 
 func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r Run) error {
 	p := &processing{f: f, t: t, in: in, run: r, warnings: tallies{}, progress: f.progressOf(r.ID)}
 	defer p.progress.end()
+	if r.Report.Would != nil {
+		p.confirmed = r.Report.Would.Sell
+	}
+	p.run.Report = RunReport{}
 	if newer, ok, err := selectNewer(ctx, t, &r); err != nil || ok {
 		return errors.Join(err, olderThan(newer, ok))
 	}
@@ -82,7 +88,8 @@ func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r 
 	if err != nil {
 		return err
 	}
-	if ok && last.SHA256 == r.SHA256 && last.AppliedAs == p.run.AppliedAs {
+	// Rows about vehicles that were not known then may be about known ones now.
+	if ok && last.SHA256 == r.SHA256 && last.AppliedAs == p.run.AppliedAs && last.Counts.Skipped == 0 {
 		return p.repeat(ctx, last)
 	}
 	return p.read(ctx)
@@ -143,7 +150,7 @@ func (p *processing) read(ctx context.Context) error {
 	if err := p.judge(ctx, p.load.survey.lists); err != nil {
 		return err
 	}
-	if !p.run.Confirmed && p.f.Limits.Guard.holds(&p.absent) {
+	if p.mustHold() {
 		return p.hold(ctx)
 	}
 	return p.commit(ctx, func(tx *sqldb.Tenant) error {
@@ -157,6 +164,14 @@ func (p *processing) read(ctx context.Context) error {
 		}
 		return replaceUnmatched(ctx, tx, p.in.ID, p.run.ID, p.load.stores.unmatched(), p.f.Now())
 	})
+}
+
+// mustHold asks the guard; what was confirmed goes through, but not more than that.
+func (p *processing) mustHold() bool {
+	if !p.f.Limits.Guard.holds(&p.absent) {
+		return false
+	}
+	return !p.run.Confirmed || p.absent.active > p.confirmed
 }
 
 // name is what the file is called once it is unpacked; its extension may settle the delimiter.
@@ -177,7 +192,7 @@ func (p *processing) repeat(ctx context.Context, last Run) error {
 	p.run.Counts = Counts{Total: c.Total, Updated: c.Total - c.Errors, Errors: c.Errors, Skipped: c.Skipped, Warnings: c.Warnings}
 	p.run.Report = last.Report
 	p.run.Report.Repeated = true
-	if !p.run.Confirmed && p.f.Limits.Guard.holds(&p.absent) {
+	if p.mustHold() {
 		return p.hold(ctx)
 	}
 	return p.commit(ctx, func(tx *sqldb.Tenant) error { return copyProblems(ctx, tx, last.ID, p.run.ID) })
@@ -228,6 +243,15 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant) err
 // leave counts and retires what the file does not list.
 func (p *processing) leave(ctx context.Context, tx *sqldb.Tenant) error {
 	from := p.source()
+	if p.load != nil {
+		for present := p.load.survey.present; len(present) > 0; {
+			n := min(batchRows, len(present))
+			if err := p.f.Stock.Present(ctx, tx, present[:n], from); err != nil {
+				return err
+			}
+			present = present[n:]
+		}
+	}
 	if err := p.f.Stock.Miss(ctx, tx, p.absent.missed, p.run.ReceivedAt, from); err != nil {
 		return err
 	}

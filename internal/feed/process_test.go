@@ -735,3 +735,124 @@ func TestConfirmedFileTellsOnlyWhatBecameOfIt(t *testing.T) {
 		t.Errorf("%q", got.StatusReason)
 	}
 }
+
+// A row with a comma too many is refused, but its car is there.
+func TestARefusedRowSellsNoCar(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	w.drop(in, "a.csv", stockFile(0, 3, "10000"))
+	broken := strings.Replace(stockFile(0, 3, "10000"), "S1,10000,Red", "S1,10,000,Red, leather", 1)
+	w.completes(in, "b.csv", broken, Counts{Total: 3, Updated: 2, Errors: 1})
+	w.completes(in, "b.csv", broken, Counts{Total: 3, Updated: 2, Errors: 1})
+	if w.active() != 3 {
+		t.Errorf("%d active", w.active())
+	}
+}
+
+// Where every row of a VIN counts, the last word comes last though it is an old one.
+func TestTheLastRowWinsWhereEachCounts(t *testing.T) {
+	w := openFeeds(t)
+	w.drop(w.integration(TypeCustom), "a.csv", stockFile(0, 1, "10000"))
+	in := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	line := func(price string) string { return testVIN(0) + "," + price + "\n" }
+	w.drop(in, "p.csv", "VIN,Price\n"+line("100"))
+	w.drop(in, "p.csv", "VIN,Price\n"+line("90")+line("100"))
+	if got := w.field(testVIN(0), inventory.Price); got != "100.00" {
+		t.Errorf("price %s", got)
+	}
+}
+
+func TestAFileThatKillsItsWorkerIsGivenUp(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom)
+	poison, good := w.receive(in, "poison.csv", stockFile(0, 1, "1")), w.receive(in, "good.csv", stockFile(0, 2, "10000"))
+	for range maxCrashes {
+		if _, _, ok, err := w.claim(t.Context(), w.t, in.ID); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	w.work(in)
+	if r := w.log(poison); r.Status != RunFailed || r.Code != "internal" || r.Detail == "" {
+		t.Errorf("%s %s", r.Status, r.Detail)
+	}
+	if r := w.log(good); r.Status != RunCompleted {
+		t.Errorf("the file behind it: %s", r.Status)
+	}
+}
+
+func TestAHeldFileCannotOvertakeANewerOne(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	w.drop(in, "a.csv", stockFile(0, 20, "10000"))
+	held := w.drop(in, "short.csv", stockFile(0, 2, "10000"))
+	w.receive(in, "whole.csv", stockFile(0, 21, "10000"))
+	if _, err := w.Confirm(t.Context(), w.t, audit.Actor{}, in.ID, held.ID); errs.CodeOf(err) != "run_superseded" {
+		t.Errorf("confirmed beside a newer file: %v", err)
+	}
+	w.work(in)
+	if w.log(held).Status != RunSuperseded || w.active() != 21 {
+		t.Errorf("%s, %d active", w.log(held).Status, w.active())
+	}
+}
+
+// A confirmation is of what was announced, not of more.
+func TestAConfirmationCoversWhatItSaid(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom)
+	w.drop(in, "a.csv", stockFile(0, 40, "10000"))
+	w.drop(in, "b.csv", stockFile(0, 25, "10000"))
+	w.now = w.now.Add(25 * time.Hour)
+	held := w.drop(in, "c.csv", stockFile(0, 20, "10000"))
+	if held.Status != RunHeld || held.Report.Would.Sell != 15 {
+		t.Fatalf("%s %+v", held.Status, held.Report.Would)
+	}
+	if _, err := w.UpdateIntegration(t.Context(), w.t, audit.Actor{}, in.ID, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Confirm(t.Context(), w.t, audit.Actor{}, in.ID, held.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.work(in)
+	if r := w.log(held); r.Status != RunHeld || r.Report.Would.Sell != 20 || w.active() != 40 {
+		t.Errorf("%s %+v, %d active", r.Status, r.Report.Would, w.active())
+	}
+}
+
+func TestATimeInTheFutureIsNone(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom)
+	for _, u := range []Upload{{Name: "a.csv", ModTime: w.now.AddDate(30, 0, 0)}, {Name: "stock-2027-11-20.csv"}} {
+		u.File = strings.NewReader(stockFile(0, 3, "10000"))
+		if r, err := w.Receive(t.Context(), w.t, in.ID, u); err != nil || !r.FileTime.IsZero() {
+			t.Errorf("%s: %v %v", u.Name, err, r.FileTime)
+		}
+	}
+}
+
+func TestReprocessingAFileThatWaitsReadsItOnce(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.SoldGraceHours = 0 })
+	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
+	waiting := w.receive(in, "b.csv", stockFile(1, 12, "10000"))
+	target := "msrp"
+	if _, run, err := w.Remap(t.Context(), w.t, audit.Actor{}, in.ID, map[string]*string{"Price": &target}, true); err != nil || run.ID != waiting.ID {
+		t.Fatal(run, err)
+	}
+	w.work(in)
+	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusActive {
+		t.Errorf("one file without it counted twice: %s", got)
+	}
+}
+
+// A price list that came before the cars reaches them when it comes again.
+func TestAPriceListReachesCarsThatCameAfterIt(t *testing.T) {
+	w := openFeeds(t)
+	prices := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	file := "VIN,Web Price\n" + testVIN(0) + ",9000\n"
+	w.completes(prices, "p.csv", file, Counts{Skipped: 1})
+	w.drop(w.integration(TypeCustom), "a.csv", stockFile(0, 1, "10000"))
+	w.completes(prices, "p.csv", file, Counts{Total: 1, Updated: 1})
+	if got := w.field(testVIN(0), inventory.InternetPrice); got != "9000.00" {
+		t.Errorf("internet price %q", got)
+	}
+}

@@ -15,7 +15,7 @@ import (
 // Row is one data row of a file.
 type Row struct {
 	Line  int      // physical line it begins on, from 1
-	Cells []string // exactly as many as the header; nil when Fault is set
+	Cells []string // exactly as many as the header; any number when Fault is set
 	Fault string   // why the row can't be used
 	Notes []string // what was odd though it is used
 }
@@ -135,7 +135,7 @@ func (rd *Reader) fit(row *Row) {
 	case n > width && strings.TrimSpace(strings.Join(row.Cells[width:], "")) == "":
 		row.Cells = row.Cells[:width]
 	case n > width:
-		row.Cells, row.Fault = nil, fmt.Sprintf("the row has %d cells, the header %d", n, width)
+		row.Fault = fmt.Sprintf("the row has %d cells, the header %d", n, width)
 	}
 }
 

@@ -83,13 +83,16 @@ func (f *Feeds) again(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, in 
 	if !ok {
 		return nil, errFileGone
 	}
+	if last.Status == RunQueued { // it will be read with the new mapping
+		return &last, nil
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
 	r := Run{
 		ID: id.String(), IntegrationID: in.ID, Filename: last.Filename, Size: last.Size, SHA256: last.SHA256, FileTime: last.FileTime, TimeOf: last.TimeOf,
-		ReceivedAt: f.Now().UTC(), ReceivedBy: by, Status: RunQueued, Reprocess: last.Status == RunCompleted,
+		ReceivedAt: f.Now().UTC(), ReceivedBy: by, Status: RunQueued, Reprocess: last.Status != RunFailed,
 	}
 	if err := copyPieces(ctx, tx, last.ID, r.ID); err != nil {
 		return nil, err

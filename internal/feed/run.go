@@ -131,12 +131,22 @@ func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, pag
 // Confirm lets a held file go on; it sells what it would sell.
 func (f *Feeds) Confirm(ctx context.Context, t *sqldb.Tenant, by audit.Actor, integrationID, runID string) (Run, error) {
 	return f.decide(ctx, t, by, integrationID, runID, "feed.confirmed", func(tx *sqldb.Tenant, r *Run) error {
+		if later, ok, err := selectLater(ctx, tx, r); err != nil || ok {
+			return errors.Join(err, tooLate(later, ok))
+		}
 		r.Status, r.Confirmed = RunQueued, true
 		if err := updateRun(ctx, tx, r); err != nil {
 			return err
 		}
 		return f.Enqueue(ctx, tx, integrationID)
 	})
+}
+
+func tooLate(later Run, is bool) error {
+	if !is {
+		return nil
+	}
+	return errs.Conflict("run_superseded", fmt.Sprintf("A newer file, %s, has come and takes this one's place.", later.Filename))
 }
 
 // Discard gives a held file up.
@@ -184,15 +194,39 @@ func (f *Feeds) claim(ctx context.Context, t *sqldb.Tenant, integrationID string
 		if err != nil || in.Status == StatusPaused {
 			return err
 		}
-		if r, ok, err = selectNext(ctx, tx, integrationID); err != nil || !ok {
+		if r, ok, err = f.next(ctx, tx, integrationID); err != nil || !ok {
 			return err
 		}
-		r.Status, r.StartedAt, r.Code, r.Detail, r.Report = RunRunning, f.Now(), "", "", RunReport{}
+		r.Status, r.StartedAt, r.Code, r.Detail = RunRunning, f.Now(), "", ""
 		r.Attempt++
 		return updateRun(ctx, tx, &r)
 	})
 	return in, r, ok && err == nil, err
 }
+
+// next is the file to process next. One that has ended its worker again and again is given up, so that those behind it
+// get their turn.
+func (f *Feeds) next(ctx context.Context, tx *sqldb.Tenant, integrationID string) (Run, bool, error) {
+	for {
+		r, ok, err := selectNext(ctx, tx, integrationID)
+		if err != nil || !ok || r.Status != RunRunning || r.Attempt < maxCrashes {
+			return r, ok, err
+		}
+		r.Status, r.Code = RunFailed, "internal"
+		r.Detail = fmt.Sprintf("The server ended %d times while it processed this file; the file is kept.", r.Attempt)
+		f.finish(&r)
+		f.ended(&r)
+		if err := updateRun(ctx, tx, &r); err != nil {
+			return r, false, err
+		}
+		if err := setStatus(ctx, tx, integrationID, StatusError, r.Filename+": "+r.Detail, f.Now()); err != nil {
+			return r, false, err
+		}
+	}
+}
+
+// maxCrashes is how often a file may end its worker.
+const maxCrashes = 5
 
 // release puts a file back after a failure that is not its own.
 func (f *Feeds) release(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {

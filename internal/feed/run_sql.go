@@ -112,9 +112,14 @@ func selectNewer(ctx context.Context, t *sqldb.Tenant, r *Run) (Run, bool, error
 	return selectOne(ctx, t, r.IntegrationID, `status = 'completed' AND time_of = $3 AND file_time > $4 ORDER BY file_time DESC`, r.TimeOf, sqldb.At(r.FileTime))
 }
 
-// selectLatestKept is the latest file that is still kept, and was processed or could not be.
+// selectLatestKept is the latest file that is still kept, and is or will be processed, or could not be.
 func selectLatestKept(ctx context.Context, t *sqldb.Tenant, integrationID string) (Run, bool, error) {
-	return selectOne(ctx, t, integrationID, `(status = 'completed' OR status = 'failed' AND code <> 'file_older') AND EXISTS (SELECT 1 FROM feed_file f WHERE f.dealer_group_id = $1 AND f.run_id = feed_run.id) ORDER BY received_at DESC, id DESC`)
+	return selectOne(ctx, t, integrationID, `(status IN ('queued', 'running', 'completed') OR status = 'failed' AND code <> 'file_older') AND EXISTS (SELECT 1 FROM feed_file f WHERE f.dealer_group_id = $1 AND f.run_id = feed_run.id) ORDER BY received_at DESC, id DESC`)
+}
+
+// selectLater is a file of the integration that came after another and takes its place.
+func selectLater(ctx context.Context, t *sqldb.Tenant, r *Run) (Run, bool, error) {
+	return selectOne(ctx, t, r.IntegrationID, `id > $3 AND status IN ('queued', 'running', 'completed') ORDER BY id DESC`, r.ID)
 }
 
 func hasUnfinished(ctx context.Context, t *sqldb.Tenant, integrationID string) (bool, error) {

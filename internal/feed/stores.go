@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,12 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 	"carfluence/internal/sqldb"
+)
+
+// Bounds on the spellings of dealerships in one file.
+const (
+	maxPlaces    = 20_000 // remembered while it is read
+	maxUnmatched = 1_000  // listed of those that lead nowhere
 )
 
 // stores finds the dealership of each row of one file, asking for each spelling once.
@@ -53,7 +60,9 @@ func (s *stores) of(ctx context.Context, tx *sqldb.Tenant, c *inventory.Change) 
 		}
 	}
 	p.rows++
-	s.known[named] = p
+	if ok || len(s.known) < maxPlaces { // a column of VINs mapped to dealerships must not fill the memory
+		s.known[named] = p
+	}
 	return p, nil
 }
 
@@ -128,6 +137,8 @@ func (s *stores) unmatched() []Unmatched {
 			out = append(out, Unmatched{Code: named[0], Name: named[1], Vehicles: p.rows})
 		}
 	}
-	slices.SortFunc(out, func(a, b Unmatched) int { return strings.Compare(a.Name+a.Code, b.Name+b.Code) })
-	return out
+	slices.SortFunc(out, func(a, b Unmatched) int {
+		return cmp.Or(cmp.Compare(b.Vehicles, a.Vehicles), strings.Compare(a.Name+a.Code, b.Name+b.Code))
+	})
+	return out[:min(len(out), maxUnmatched)]
 }

@@ -43,6 +43,15 @@ func (s *Stock) Miss(ctx context.Context, tx *sqldb.Tenant, missing []Listing, a
 	return w.storeMarks(ctx, tx)
 }
 
+// Present notes that a file lists vehicles in rows that can't be used otherwise.
+func (s *Stock) Present(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source) error {
+	w := &work{}
+	for _, vin := range vins {
+		w.marks = append(w.marks, &record{vin: vin, source: from.id()})
+	}
+	return w.storeMarks(ctx, tx)
+}
+
 // Abandon lets go of all vehicles an integration lists, without a word on where they are: its files will not come any more.
 func (s *Stock) Abandon(ctx context.Context, tx *sqldb.Tenant, from Source) error {
 	var vins []string

@@ -278,6 +278,7 @@ var ProblemTypes = []ProblemType{
 	{"file_older", "Older file", 422, "Only in logs: the file is older than one that has been processed; nothing was changed."},
 	{"file_gone", "File no longer kept", 409, "The file is not kept any more; send it again."},
 	{"run_not_held", "File is not held", 409, "The file does not wait for a confirmation; its status says what became of it."},
+	{"run_superseded", "A newer file has come", 409, "A newer file of the integration takes this one's place; it can't be confirmed any more."},
 	{"integration_paused", "Integration is paused", 409, "The integration takes no files while it is paused. Set its status to active first."},
 	{"header_too_large", "Header too large", 431, "The request's header is larger than 64 KiB."},
 	{"client_gone", "Client left", 499, "Only in the log: the client closed the connection before the answer."},

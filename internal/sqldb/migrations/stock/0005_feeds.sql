@@ -94,15 +94,15 @@ CREATE TABLE feed_run (
 CREATE INDEX feed_run_integration ON feed_run (dealer_group_id, integration_id, received_at DESC, id DESC);
 -- Two runs of one integration never work at once.
 CREATE UNIQUE INDEX feed_run_running ON feed_run (dealer_group_id, integration_id) WHERE status = 'running';
-CREATE INDEX feed_run_unfinished ON feed_run (dealer_group_id, integration_id, id) WHERE status IN ('queued', 'running', 'held');
+CREATE INDEX feed_run_unfinished ON feed_run (dealer_group_id, integration_id, id) WHERE status IN ('queued', 'running');
 
 -- Received files, compressed. Pieces of a run that does not exist are of an upload that never ended.
 CREATE TABLE feed_file (
     dealer_group_id TEXT   NOT NULL,
     run_id          TEXT   NOT NULL,
     n               BIGINT NOT NULL, -- from 0
+    created_at      BIGINT NOT NULL, -- before the data, so that it is read without them
     data            BYTEA  NOT NULL, -- zstd; one frame over all pieces
-    created_at      BIGINT NOT NULL,
     PRIMARY KEY (dealer_group_id, run_id, n)
 );
 

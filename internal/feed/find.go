@@ -41,7 +41,7 @@ func (f *Feeds) FindIntegration(ctx context.Context, t *sqldb.Tenant, nameOrID s
 	case len(found) == 0:
 		return Integration{}, errs.NotFound("not_found", fmt.Sprintf("There is no integration %q. There are:%s", wanted, choices(all)))
 	}
-	return Integration{}, errs.Conflict("name_ambiguous", fmt.Sprintf("Several integrations are called %q; name one by its id:%s", wanted, choices(found)))
+	return Integration{}, errs.NotFound("not_found", fmt.Sprintf("Several integrations are called %q; name one by its id:%s", wanted, choices(found)))
 }
 
 // choices are integrations to choose from, a line each.

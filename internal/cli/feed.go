@@ -221,7 +221,7 @@ func (d *desk) listed(ctx context.Context, in feed.Integration, stores map[strin
 type feedAddCommand struct {
 	feedPlace `embed:""`
 	Name      string `arg:"" help:"Name of the integration."`
-	Type      string `help:"Whose files come: vauto, homenet, elead or custom." enum:"vauto,homenet,elead,custom" required:""`
+	Type      string `help:"Whose files come: vauto, homenet, elead or custom." enum:"vauto,homenet,elead,custom" required:"" placeholder:"TYPE"`
 	Dealer    string `help:"Dealership, by name, code, alias or id, that holds the rows which name none or an unknown one. Made if it does not exist; may be left out when there is only one." placeholder:"NAME"`
 	Strategy  string `help:"What becomes of vehicles that a file does not list: merge sells them when two files in a row and 24 hours have passed, overwrite at once; update_only sells and creates nothing." enum:"merge,overwrite,update_only" default:"merge"`
 }

@@ -44,7 +44,7 @@ line, 3 done but for the refused rows listed, 4 held: it would sell suspiciously
 type feedPushCommand struct {
 	feedPlace   `embed:""`
 	waitFlags   `embed:""`
-	app.Feeds   `embed:"" group:"Limits, as serve takes them:"`
+	app.Feeds   `embed:"" group:"Limits where this command does the work; else the server's hold:"`
 	File        string `arg:"" help:"File to hand over: delimited text, or one such file packed with gzip or ZIP." type:"existingfile"`
 	Integration string `help:"Integration, by id or name; may be left out when there is only one." placeholder:"ID|NAME"`
 }
@@ -101,7 +101,7 @@ func (d *desk) receive(c *console, in feed.Integration, path string, modified ti
 type feedConfirmCommand struct {
 	feedPlace `embed:""`
 	waitFlags `embed:""`
-	app.Feeds `embed:"" group:"Limits, as serve takes them:"`
+	app.Feeds `embed:"" group:"Limits where this command does the work; else the server's hold:"`
 	LogID     string `arg:"" name:"log-id" help:"Id of the file's log, as feed push and feed logs print it."`
 }
 

@@ -447,7 +447,7 @@ func TestAWaitCanBeInterruptedAndTheFileStays(t *testing.T) {
 // Whoever interrupts the work itself puts the file back; the next one finishes it.
 func TestWorkCanBeInterrupted(t *testing.T) {
 	y := newYard(t)
-	file := y.file("a.csv", vehicles(0, 10_000))
+	file := y.file("a.csv", vehicles(0, 3_000))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { // until the run is under way
@@ -465,13 +465,13 @@ func TestWorkCanBeInterrupted(t *testing.T) {
 	y.shows(out, `a\.csv: queued`)
 	stop := y.serve()
 	defer stop()
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(out, "completed"); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(out, "completed"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the server does not take it up:\n%s", out)
 		}
 		out, _ = y.must(exitOK, "feed", "logs", id)
 	}
-	y.shows(out, `created +10,000\n`)
+	y.shows(out, `created +3,000\n`)
 }
 
 func TestTheBarShowsRows(t *testing.T) {

@@ -42,6 +42,14 @@ type console struct {
 
 func (c *console) printf(format string, args ...any) { fmt.Fprintf(c.out, format, args...) }
 
+// json prints a value for programs.
+func (c *console) json(v any) error {
+	e := json.NewEncoder(c.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
 // actor is how the audit log names what is done on the command line.
 func (c *console) actor() audit.Actor { return audit.System("command line") }
 
@@ -50,6 +58,7 @@ type commands struct {
 
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Import  importCommand  `cmd:"" help:"Load a feed file (CSV, tab, pipe or semicolon) into the inventory."`
+	Feed    feedCommands   `cmd:"" help:"Integrations, and the files they send."`
 	User    userCommands   `cmd:"" help:"People and their passwords."`
 	Group   groupCommands  `cmd:"" help:"Dealer groups."`
 	Key     keyCommands    `cmd:"" help:"API keys."`
@@ -64,7 +73,7 @@ const description = `The vehicle inventory of auto dealer groups, for people and
 Settings come from flags, then the environment (CARFLUENCE_…), then --config, then defaults. Secrets come from the
 environment or a file only: CARFLUENCE_SECRET, CARFLUENCE_ADMIN_PASSWORD, or the same with _FILE.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 imported with refused rows.`
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 done but for refused rows, 4 the file is held.`
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) (code int) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -97,12 +96,16 @@ func (c *console) bar(path string) (*progressbar.ProgressBar, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := io.Discard
-	if f, ok := c.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		out = f
-	}
-	return progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(filepath.Base(path)),
+	return progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(c.screen()), progressbar.OptionSetDescription(filepath.Base(path)),
 		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish()), nil
+}
+
+// screen is the terminal that bars are drawn on; what is written to it is lost when there is none.
+func (c *console) screen() io.Writer {
+	if f, ok := c.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return io.Discard
 }
 
 // problemFile makes the import write its problems as CSV; finish closes the file.
@@ -131,10 +134,7 @@ func problemFile(path string, in *feed.Import) (finish func() error, err error) 
 
 func (cmd *importCommand) print(c *console, r feed.Report) error {
 	if cmd.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(reportBodyOf(r))
+		return c.json(reportBodyOf(r))
 	}
 	c.printReport(r)
 	if r.Refused+r.Warnings > 0 && cmd.Report == "" {

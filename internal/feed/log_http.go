@@ -3,10 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"carfluence/internal/auth"
@@ -65,8 +62,8 @@ type actorBody struct {
 	Name *string `json:"name" nullable:"true"`
 }
 
-// logDetail is a log with all that is known of its file.
-type logDetail struct {
+// LogDetail is a log with all that is known of its file.
+type LogDetail struct {
 	LogBody
 	ReceivedBy actorBody          `json:"received_by" doc:"Who sent the file: the integration's own login, a person or a key."`
 	SHA256     string             `json:"sha256" doc:"Of the file as received, hexadecimal."`
@@ -84,9 +81,10 @@ type logDetail struct {
 	Unlisted   int64              `json:"problems_unlisted" doc:"Errors and warnings beyond those that are kept."`
 }
 
-func logDetailOf(r Run) logDetail {
+// LogDetailOf is a run on the wire.
+func LogDetailOf(r Run) LogDetail {
 	rep := r.Report
-	return logDetail{
+	return LogDetail{
 		LogBody: logBodyOf(r), ReceivedBy: actorBody{orNull(r.ReceivedBy.Type), orNull(r.ReceivedBy.ID), orNull(r.ReceivedBy.Name)}, SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
 		Layout: orNull(rep.Layout), Unpacked: orNull(rep.Unpacked), Columns: list(rep.Columns), Unmapped: list(rep.Unmapped), Notes: list(rep.Notes),
 		Warnings: list(rep.Kinds), Would: rest.OrNull[Would]{Value: rep.Would}, Unlisted: rep.Unlisted,
@@ -101,7 +99,8 @@ func list[T any](l []T) []T {
 	return l
 }
 
-type rowProblemBody struct {
+// RowProblemBody is a row error or a warning on the wire.
+type RowProblemBody struct {
 	Line   int     `json:"line" doc:"Physical line of the file on which the row begins."`
 	Result string  `json:"result" enum:"refused,warning"`
 	Column *string `json:"column" nullable:"true" doc:"As in the header; null for the row as a whole."`
@@ -109,11 +108,9 @@ type rowProblemBody struct {
 	Reason string  `json:"reason"`
 }
 
-func (p Problem) result() string {
-	if p.Refused {
-		return "refused"
-	}
-	return "warning"
+// RowProblemBodyOf is a problem on the wire.
+func RowProblemBodyOf(p Problem) RowProblemBody {
+	return RowProblemBody{p.Line, p.result(), orNull(p.Column), orNull(p.Value), p.Reason}
 }
 
 type logsInput struct {
@@ -147,8 +144,8 @@ type logOutput struct {
 
 type logDetailOutput struct {
 	Body struct {
-		Log        logDetail        `json:"log"`
-		Errors     []rowProblemBody `json:"errors" doc:"Row errors and warnings in order of lines."`
+		Log        LogDetail        `json:"log"`
+		Errors     []RowProblemBody `json:"errors" doc:"Row errors and warnings in order of lines."`
 		Pagination rest.Pagination  `json:"pagination" doc:"Of errors."`
 	}
 }
@@ -213,10 +210,10 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	}
 	problems, total, err := f.Problems(ctx, t, r.ID, in.Page())
 	out := &logDetailOutput{}
-	out.Body.Log = logDetailOf(r)
-	out.Body.Errors = make([]rowProblemBody, 0, len(problems))
+	out.Body.Log = LogDetailOf(r)
+	out.Body.Errors = make([]RowProblemBody, 0, len(problems))
 	for _, p := range problems {
-		out.Body.Errors = append(out.Body.Errors, rowProblemBody{p.Line, p.result(), orNull(p.Column), orNull(p.Value), p.Reason})
+		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(p))
 	}
 	out.Body.Pagination = in.Page().With(total)
 	return out, err
@@ -228,26 +225,11 @@ func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInpu
 	if err != nil {
 		return nil, err
 	}
-	problems, _, err := f.Problems(ctx, t, r.ID, rest.Page{Limit: 2 * f.Limits.Problems})
-	if err != nil {
+	var b bytes.Buffer
+	if err := f.WriteProblems(ctx, t, r.ID, &b); err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"line", "result", "column", "value", "reason"}) // to memory
-	for _, p := range problems {
-		_ = w.Write([]string{strconv.Itoa(p.Line), p.result(), harmless(p.Column), harmless(p.Value), harmless(p.Reason)})
-	}
-	w.Flush()
 	return &csvOutput{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="errors-` + r.ID + `.csv"`, Body: b.Bytes()}, nil
-}
-
-// harmless keeps a spreadsheet from running a cell (OWASP, "CSV injection").
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 type unmatchedBody struct {

@@ -53,6 +53,11 @@ func selectRun(ctx context.Context, t *sqldb.Tenant, integrationID, id string) (
 	return r, sqldb.Found(err, errNoLog)
 }
 
+func selectRunByID(ctx context.Context, t *sqldb.Tenant, id string) (Run, error) {
+	r, err := scanRun(t.QueryRow(ctx, `SELECT `+runColumns+` FROM feed_run WHERE dealer_group_id = $1 AND id = $2`, id).Scan)
+	return r, sqldb.Found(err, errNoLog)
+}
+
 func selectRuns(ctx context.Context, t *sqldb.Tenant, integrationID string, page rest.Page) ([]Run, int64, error) {
 	var total int64
 	if err := t.QueryRow(ctx, `SELECT count(*) FROM feed_run WHERE dealer_group_id = $1 AND integration_id = $2`, integrationID).Scan(&total); err != nil {
@@ -231,13 +236,18 @@ func selectProblems(ctx context.Context, t *sqldb.Tenant, runID string, page res
 	if err := t.QueryRow(ctx, `SELECT count(*) FROM feed_problem WHERE dealer_group_id = $1 AND run_id = $2`, runID).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count problems: %w", err)
 	}
+	list, err := selectProblemsAfter(ctx, t, runID, page.Offset, page.Limit)
+	return list, total, err
+}
+
+// selectProblemsAfter is the problems behind the first ones; they are numbered from 1 without a gap.
+func selectProblemsAfter(ctx context.Context, t *sqldb.Tenant, runID string, after, limit int64) ([]Problem, error) {
 	rows, err := t.Query(ctx, `SELECT line, source_column, value, reason, refused FROM feed_problem WHERE dealer_group_id = $1 AND run_id = $2
-		ORDER BY n LIMIT $3 OFFSET $4`, runID, page.Limit, page.Offset)
-	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (p Problem, err error) {
+		AND n > $3 ORDER BY n LIMIT $4`, runID, after, limit)
+	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (p Problem, err error) {
 		err = r.Scan(&p.Line, &p.Column, &p.Value, &p.Reason, &p.Refused)
 		return p, err
 	})
-	return list, total, err
 }
 
 // Dealerships that files name and nobody goes by.

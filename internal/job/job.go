@@ -115,6 +115,9 @@ func Snooze(d time.Duration) error { return river.JobSnooze(d) }
 // it takes over the jobs of a process that died.
 func (q *Queue) Run(ctx context.Context) error {
 	pool, err := q.stock.Connect(ctx, busyWait)
+	if err != nil && ctx.Err() != nil { // told to stop before it began
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}

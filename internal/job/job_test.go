@@ -591,3 +591,12 @@ func (l *lockedBuffer) Bytes() []byte {
 	defer l.mu.Unlock()
 	return bytes.Clone(l.b.Bytes())
 }
+
+func TestAQueueToldToStopBeforeItBeganEndsInOrder(t *testing.T) {
+	q, _ := newQueue(t, sqldbtest.Open(t, sqldb.Stock), job.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := q.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}

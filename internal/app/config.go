@@ -71,6 +71,8 @@ type Feeds struct {
 	FeedGuardPercent  int64 `help:"A file that would sell more than this share of the active vehicles its integration lists waits for a confirmation, in percent." default:"30" env:"CARFLUENCE_FEED_GUARD_PERCENT"`
 	FeedGuardLeast    int64 `help:"A file that would sell fewer vehicles than this does not wait." default:"10" env:"CARFLUENCE_FEED_GUARD_LEAST"`
 	FeedWorkers       int   `help:"Files of different integrations processed at once." default:"4" env:"CARFLUENCE_FEED_WORKERS"`
+	FeedUploads       int64 `help:"Files uploaded over HTTP at once." default:"16" env:"CARFLUENCE_FEED_UPLOADS"`
+	FeedQueued        int64 `help:"Files of one integration that may wait." default:"1000" env:"CARFLUENCE_FEED_QUEUED"`
 	FeedKeptFiles     int64 `help:"Files kept of each integration." default:"10" env:"CARFLUENCE_FEED_KEPT_FILES"`
 	FeedMaxProblems   int64 `help:"Row errors, and warnings, kept of one file each." default:"10000" env:"CARFLUENCE_FEED_MAX_PROBLEMS"`
 	FeedLogDays       int64 `help:"Days after which logs of files are forgotten." default:"400" env:"CARFLUENCE_FEED_LOG_DAYS"`
@@ -187,6 +189,8 @@ func (c *Feeds) Validate() error {
 	within("feed-guard-percent", c.FeedGuardPercent, 0, 100)
 	within("feed-guard-least", c.FeedGuardLeast, 1, 1_000_000_000)
 	within("feed-workers", int64(c.FeedWorkers), 1, 1000)
+	within("feed-uploads", c.FeedUploads, 1, 10_000)
+	within("feed-queued", c.FeedQueued, 1, 1_000_000)
 	within("feed-kept-files", c.FeedKeptFiles, 1, 10_000)
 	within("feed-max-problems", c.FeedMaxProblems, 0, 1_000_000)
 	within("feed-log-days", c.FeedLogDays, 1, 10_000)

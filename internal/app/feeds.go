@@ -74,6 +74,7 @@ func (c Feeds) limits() feed.Limits {
 	l := feed.DefaultLimits
 	l.FileBytes, l.Unpack = c.FeedMaxFileMB<<20, feed.Caps{Bytes: c.FeedMaxUnpackedMB << 20}
 	l.Guard = feed.Guard{Share: c.FeedGuardPercent, Least: c.FeedGuardLeast}
+	l.Uploads, l.Queued = c.FeedUploads, c.FeedQueued
 	l.Problems, l.KeptFiles, l.LogAge = c.FeedMaxProblems, c.FeedKeptFiles, time.Duration(c.FeedLogDays)*24*time.Hour
 	return l
 }

@@ -28,7 +28,7 @@ func testConfig(dir string) Config {
 	}
 }
 
-var testFeeds = Feeds{FeedMaxFileMB: 16, FeedMaxUnpackedMB: 64, FeedGuardPercent: 30, FeedGuardLeast: 10, FeedWorkers: 2, FeedKeptFiles: 10, FeedMaxProblems: 1000, FeedLogDays: 400}
+var testFeeds = Feeds{FeedMaxFileMB: 16, FeedMaxUnpackedMB: 64, FeedGuardPercent: 30, FeedGuardLeast: 10, FeedWorkers: 2, FeedUploads: 4, FeedQueued: 100, FeedKeptFiles: 10, FeedMaxProblems: 1000, FeedLogDays: 400}
 
 func newServer(t *testing.T) *Server {
 	t.Helper()

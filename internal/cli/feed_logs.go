@@ -119,7 +119,7 @@ func (d *desk) writeProblems(c *console, run feed.Run, path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.feeds.WriteProblems(c, d.t, run.ID, f), f.Close())
+	return errors.Join(d.feeds.WriteProblems(c, d.t, run.ID, nil, f), f.Close())
 }
 
 // received tells where a file came from.

@@ -29,6 +29,8 @@ type Feeds struct {
 	// Ended is told of every file that is done with or held, for metrics; optional.
 	Ended func(status string, c Counts)
 
+	uploads, previews gate
+
 	working  sync.Map // integration id → true
 	failures failures
 	writing  sync.WaitGroup // audit rows of failed logins on their way
@@ -39,13 +41,16 @@ type Limits struct {
 	FileBytes int64 // of one file as received
 	Unpack    Caps  // on what it may be unpacked to
 	Guard     Guard
+	Queued    int64         // files of one integration that wait
+	Uploads   int64         // over HTTP under way at once, in all
+	UploadsOf int64         // and for one integration
 	Problems  int64         // row errors, and warnings, kept of one file each
 	KeptFiles int64         // of an integration, for reprocessing
 	LogAge    time.Duration // after which logs are forgotten
 }
 
 // DefaultLimits are the limits unless set otherwise.
-var DefaultLimits = Limits{FileBytes: 1 << 30, Guard: DefaultGuard, Problems: 10_000, KeptFiles: 10, LogAge: 400 * 24 * time.Hour}
+var DefaultLimits = Limits{FileBytes: 1 << 30, Guard: DefaultGuard, Queued: 1000, Uploads: 16, UploadsOf: 4, Problems: 10_000, KeptFiles: 10, LogAge: 400 * 24 * time.Hour}
 
 // SFTPAddress is where integrations drop their files, as answers show it. Set it before the routes are served.
 type SFTPAddress struct {

@@ -8,6 +8,7 @@ import (
 
 	"carfluence/internal/auth"
 	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
 )
 
 // LogBody is what became of a file, in short.
@@ -208,15 +209,33 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	if err != nil {
 		return nil, err
 	}
+	hidden, err := f.hiddenFrom(ctx, t, p, &r)
+	if err != nil {
+		return nil, err
+	}
 	problems, total, err := f.Problems(ctx, t, r.ID, in.Page())
+	for i := range r.Report.Kinds {
+		if k := &r.Report.Kinds[i]; hidden[k.Column] {
+			k.Reason = "values can't be read"
+		}
+	}
 	out := &logDetailOutput{}
 	out.Body.Log = LogDetailOf(r)
 	out.Body.Errors = make([]RowProblemBody, 0, len(problems))
 	for _, p := range problems {
-		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(p))
+		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(hidden.of(p)))
 	}
 	out.Body.Pagination = in.Page().With(total)
 	return out, err
+}
+
+// hiddenFrom are the columns of a file whose values a caller may not see.
+func (f *Feeds) hiddenFrom(ctx context.Context, t *sqldb.Tenant, p auth.Principal, r *Run) (Hidden, error) {
+	if p.Scopes.Has(auth.Admin) {
+		return nil, nil
+	}
+	in, err := f.Integration(ctx, t, r.IntegrationID)
+	return in.hidden(r), err
 }
 
 func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInput) (*csvOutput, error) {
@@ -225,8 +244,12 @@ func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInpu
 	if err != nil {
 		return nil, err
 	}
+	hidden, err := f.hiddenFrom(ctx, t, p, &r)
+	if err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
-	if err := f.WriteProblems(ctx, t, r.ID, &b); err != nil {
+	if err := f.WriteProblems(ctx, t, r.ID, hidden, &b); err != nil {
 		return nil, err
 	}
 	return &csvOutput{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="errors-` + r.ID + `.csv"`, Body: b.Bytes()}, nil

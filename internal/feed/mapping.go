@@ -64,7 +64,7 @@ type column struct {
 func NewMapping(header []string, sample [][]string, o Options) (*Mapping, error) {
 	m := mapHeader(header, sample, o)
 	if len(m.vins) == 0 {
-		return nil, errs.Invalid("vin_column_missing", "No column of the file holds VINs. Its columns are: "+strings.Join(header, ", ")+".")
+		return nil, errs.Invalid("vin_column_missing", "No column of the file holds VINs. Its columns are: "+quoteNames(header)+".")
 	}
 	return m, nil
 }
@@ -351,9 +351,11 @@ func (r *reading) readCustom(properties []property) {
 
 const maxShown = 100 // characters of a value in a report
 
-func shorten(value string) string {
-	if utf8.RuneCountInString(value) <= maxShown {
-		return value
+func shorten(value string) string { return cutTo(value, maxShown) }
+
+func cutTo(text string, characters int) string {
+	if len(text) <= characters || utf8.RuneCountInString(text) <= characters {
+		return text
 	}
-	return string([]rune(value)[:maxShown]) + "…"
+	return string([]rune(text)[:characters]) + "…"
 }

@@ -99,7 +99,7 @@ func TestVINColumnIsFoundByItsValues(t *testing.T) {
 		t.Fatalf("%v, %v", m, err)
 	}
 	_, err = NewMapping([]string{"Number", "Price"}, [][]string{{"1", "1"}}, Options{})
-	if errs.CodeOf(err) != "vin_column_missing" || !strings.Contains(err.Error(), "Number, Price") {
+	if errs.CodeOf(err) != "vin_column_missing" || !strings.Contains(err.Error(), `"Number", "Price"`) {
 		t.Error(err)
 	}
 }

@@ -36,13 +36,14 @@ func (f *Feeds) EachProblem(ctx context.Context, t *sqldb.Tenant, runID string) 
 }
 
 // WriteProblems writes them as CSV to send back to the vendor.
-func (f *Feeds) WriteProblems(ctx context.Context, t *sqldb.Tenant, runID string, to io.Writer) error {
+func (f *Feeds) WriteProblems(ctx context.Context, t *sqldb.Tenant, runID string, hidden Hidden, to io.Writer) error {
 	w := csv.NewWriter(to)
 	_ = w.Write([]string{"line", "result", "column", "value", "reason"}) // errors are kept for the end
 	for p, err := range f.EachProblem(ctx, t, runID) {
 		if err != nil {
 			return err
 		}
+		p = hidden.of(p)
 		_ = w.Write([]string{strconv.Itoa(p.Line), p.result(), harmless(p.Column), harmless(p.Value), harmless(p.Reason)})
 	}
 	w.Flush()

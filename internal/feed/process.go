@@ -131,7 +131,7 @@ func (p *processing) sync() Sync {
 
 // read processes a file that is not the one before.
 func (p *processing) read(ctx context.Context) error {
-	path, cleanUp, err := p.unpack(ctx)
+	path, cleanUp, err := p.plain(ctx)
 	if err != nil {
 		return err
 	}
@@ -295,7 +295,7 @@ func (p *processing) note(problem Problem) {
 func (p *processing) describe() {
 	l, r := p.load, &p.run.Report
 	r.Charset, r.Delimiter, r.Layout = l.format.Charset, string(l.format.Delimiter), l.format.Layout
-	r.Columns, r.Unmapped, r.Notes = l.survey.header, l.survey.mapping.Unmapped, l.survey.mapping.Notes
+	r.Columns, r.Unmapped, r.Notes = l.survey.header, l.survey.mapping.Unmapped, l.survey.mapping.Notes[:min(len(l.survey.mapping.Notes), maxKinds)]
 	if len(p.in.Header) > 0 {
 		if drift := DriftSentence(p.in.Header, l.survey.header); drift != "" {
 			r.Notes = append(r.Notes, drift)
@@ -383,33 +383,57 @@ func (p *processing) existing(ctx context.Context) (n int64, err error) {
 	}
 }
 
-// unpack writes the file as it was before its sender packed it to a temporary one.
-func (p *processing) unpack(ctx context.Context) (path string, cleanUp func(), err error) {
+// unpack opens the file as it was before its sender packed it.
+func (p *processing) unpack(ctx context.Context) (u *Unpacked, cleanUp func(), err error) {
 	received, err := p.f.spool("received")
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
-	defer discard(received)
 	if err := p.f.fetch(ctx, p.t, p.run.ID, received); err != nil {
-		return "", nil, err
+		discard(received)
+		return nil, nil, err
 	}
-	u, err := Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
+	u, err = Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
 	if err != nil {
-		return "", nil, err
-	}
-	defer u.Close()
-	plain, err := p.f.spool("unpacked")
-	if err != nil {
-		return "", nil, err
-	}
-	if _, err := io.Copy(plain, u); err != nil {
-		discard(plain)
-		return "", nil, err
+		discard(received)
+		return nil, nil, err
 	}
 	if !u.Plain {
 		p.run.Report.Unpacked = u.Name
 	}
-	return plain.Name(), func() { discard(plain) }, nil
+	return u, func() { _ = u.Close(); discard(received) }, nil
+}
+
+// plain writes the file, unpacked, to a temporary one.
+func (p *processing) plain(ctx context.Context) (path string, cleanUp func(), err error) {
+	u, done, err := p.unpack(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer done()
+	file, err := p.f.spool("unpacked")
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := io.Copy(file, untilEnd{ctx, u}); err != nil {
+		discard(file)
+		return "", nil, err
+	}
+	return file.Name(), func() { discard(file) }, nil
+}
+
+// untilEnd reads until its context ends.
+type untilEnd struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (r untilEnd) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(b)
 }
 
 // fetch writes a kept file to a temporary one.

@@ -856,3 +856,69 @@ func TestAPriceListReachesCarsThatCameAfterIt(t *testing.T) {
 		t.Errorf("internet price %q", got)
 	}
 }
+
+// A few kilobytes of file must not become megabytes of log.
+func TestHugeHeadersAreRefusedBriefly(t *testing.T) {
+	w := openFeeds(t)
+	in := w.integration(TypeCustom)
+	for name, header := range map[string]string{
+		"one name":   "VIN," + strings.Repeat("x", maxHeaderName+1),
+		"all names":  "VIN," + strings.Repeat(strings.Repeat("y", 900)+",", 100),
+		"not a VIN":  strings.Repeat("Some Column Name,", 200) + "z",
+		"repetition": "VIN," + strings.Repeat("Price,", 900) + "z",
+	} {
+		r := w.drop(in, "a.csv", header+"\n"+testVIN(0)+",1\n")
+		integration, err := w.Integration(t.Context(), w.t, in.ID)
+		if err != nil || len(r.Detail) > 3*maxDetail || len(integration.StatusReason) > 3*maxDetail || len(r.Report.Notes) > maxKinds+1 {
+			t.Errorf("%s: %s, %d bytes of detail, %d notes, %v", name, r.Status, len(r.Detail), len(r.Report.Notes), err)
+		}
+	}
+}
+
+func TestOneJobWorksAllFilesThatWait(t *testing.T) {
+	w := openFeeds(t)
+	w.Limits.Queued = 3
+	in := w.integration(TypeCustom)
+	for i := range 3 {
+		w.receive(in, "a.csv", stockFile(0, 2+i, "10000"))
+	}
+	if len(w.jobs) != 1 {
+		t.Errorf("%d jobs", len(w.jobs))
+	}
+	if _, err := w.Receive(t.Context(), w.t, in.ID, Upload{Name: "a.csv", File: strings.NewReader("x")}); errs.KindOf(err) != errs.KindUnavailable {
+		t.Errorf("more files than may wait: %v", err)
+	}
+	w.work(in)
+	if w.active() != 4 {
+		t.Errorf("%d active", w.active())
+	}
+	w.receive(in, "b.csv", stockFile(0, 9, "10000"))
+	if len(w.jobs) != 2 {
+		t.Errorf("the next file has no job: %d", len(w.jobs))
+	}
+}
+
+func TestGate(t *testing.T) {
+	var g gate
+	leave, err := g.enter("a", 1, 2, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.enter("a", 1, 2, "x"); errs.KindOf(err) != errs.KindUnavailable {
+		t.Errorf("a second of one: %v", err)
+	}
+	other, err := g.enter("b", 1, 2, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.enter("c", 1, 2, "x"); errs.KindOf(err) != errs.KindUnavailable {
+		t.Errorf("a third in all: %v", err)
+	}
+	leave()
+	other()
+	if again, err := g.enter("a", 1, 2, "x"); err != nil || g.all != 1 || len(g.each) != 1 {
+		t.Errorf("%v %+v", err, g.each)
+	} else {
+		again()
+	}
+}

@@ -69,6 +69,9 @@ func (rd *Reader) start(found sniffed) error {
 	if first.fault != "" {
 		return errs.Invalid("header_unreadable", fmt.Sprintf("The header can't be read: %s.", first.fault))
 	}
+	if err := nameable(first.cells); err != nil {
+		return err
+	}
 	rows := found.records[min(1, len(found.records)):]
 	if at := headerless(first.cells, rows); at >= 0 {
 		l, ok := layoutOf(len(first.cells), func(i int) bool { return hasStructure(first.cells[i]) })
@@ -89,6 +92,29 @@ func (rd *Reader) start(found sniffed) error {
 	}
 	return nil
 }
+
+// Limits on a header: its names are kept, shown and compared.
+const (
+	maxHeaderName  = 1000     // bytes of one name, line breaks included
+	maxHeaderBytes = 64 << 10 // of all names
+)
+
+// nameable refuses a first record that can be no header, and is too long for a row of known layout too.
+func nameable(cells []string) error {
+	if hasVIN(cells) {
+		return nil
+	}
+	all := 0
+	for _, c := range cells {
+		all += len(c)
+		if len(c) > maxHeaderName || all > maxHeaderBytes {
+			return errs.Invalid("header_unreadable", fmt.Sprintf("The first line is no header: the names of its columns are longer than %d bytes each or %d together.", maxHeaderName, maxHeaderBytes))
+		}
+	}
+	return nil
+}
+
+func hasVIN(cells []string) bool { return slices.ContainsFunc(cells, hasStructure) }
 
 // record is the next record that holds anything.
 func (rd *Reader) record() (record, error) {

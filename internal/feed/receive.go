@@ -65,7 +65,14 @@ func (f *Feeds) Receive(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	}
 	r.ReceivedAt = f.Now().UTC().Truncate(time.Microsecond)
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		if err := insertRun(ctx, tx, &r); err != nil {
+		waiting, err := countQueued(ctx, tx, in.ID)
+		if err != nil {
+			return err
+		}
+		if waiting >= f.Limits.Queued {
+			return errs.UnavailableFor(time.Minute, fmt.Sprintf("%d files of this integration wait already; send this one when they are processed.", waiting), nil)
+		}
+		if err := insertRun(ctx, tx, &r); err != nil || waiting > 0 { // whoever works those finds this one too
 			return err
 		}
 		return f.Enqueue(ctx, tx, in.ID)

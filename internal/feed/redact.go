@@ -6,6 +6,30 @@ import (
 	"carfluence/internal/inventory"
 )
 
+// Hidden are columns whose values only administrators may see; nil hides nothing.
+type Hidden map[string]bool
+
+// hidden are the columns of a file that feed costs.
+func (in *Integration) hidden(r *Run) Hidden {
+	h := Hidden{}
+	for _, t := range mapHeader(r.Report.Columns, nil, in.options()).targets {
+		for _, c := range t.columns {
+			if t.field.Sensitive() {
+				h[c.name] = true
+			}
+		}
+	}
+	return h
+}
+
+// of is a problem as it may be shown.
+func (h Hidden) of(p Problem) Problem {
+	if h[p.Column] {
+		p.Value, p.Reason = "", "the value can't be read"
+	}
+	return p
+}
+
 // redact hides from those who are no administrators what columns of costs hold, and columns nobody knows: floor plans,
 // memos, customers.
 func (p *Preview) redact() {

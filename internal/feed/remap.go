@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"maps"
-	"os"
 
 	"github.com/google/uuid"
 
@@ -23,8 +22,13 @@ func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	if err != nil || !ok {
 		return in, "", emptyPreview, err
 	}
+	leave, err := f.previews.enter(in.ID, previewsEach, previewsAll, "previews")
+	if err != nil {
+		return in, "", p, err
+	}
+	defer leave()
 	w := &processing{f: f, t: t, in: in, run: r}
-	path, cleanUp, err := w.unpack(ctx)
+	u, cleanUp, err := w.unpack(ctx)
 	if errs.KindOf(err) == errs.KindInvalid { // the file itself is unusable: its log says why
 		p = emptyPreview
 		p.Fault = errs.DetailOf(err)
@@ -34,7 +38,7 @@ func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID stri
 		return in, "", p, err
 	}
 	defer cleanUp()
-	p, err = PreviewFile(func() (io.ReadCloser, error) { return os.Open(path) }, w.name(), in.options(), inventory.Cleaner{Now: f.Now()}, rows)
+	p, err = PreviewFile(func() (io.ReadCloser, error) { return io.NopCloser(u), nil }, w.name(), in.options(), inventory.Cleaner{Now: f.Now()}, rows)
 	if errs.KindOf(err) == errs.KindInvalid {
 		p = emptyPreview
 		p.Fault, err = errs.DetailOf(err), nil

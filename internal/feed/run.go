@@ -241,12 +241,15 @@ func (f *Feeds) release(ctx context.Context, t *sqldb.Tenant, r Run, cause error
 	return cause
 }
 
+// maxDetail bounds what is told of a failure, in characters.
+const maxDetail = 2000
+
 // maxAttempts is how often a file is tried before it counts as failed for reasons of our own.
 const maxAttempts = 20
 
 // fail notes that a file can't be used, and why.
 func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {
-	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), errs.DetailOf(cause)
+	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), cutTo(errs.DetailOf(cause), maxDetail)
 	f.finish(&r)
 	f.ended(&r)
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {

@@ -232,3 +232,16 @@ func TestMappingsOverHTTP(t *testing.T) {
 	h.must(403, "reader", "PATCH", mappings, `{"mappings":{}}`)
 	h.must(404, "foreign", "PATCH", mappings, `{"mappings":{}}`)
 }
+
+func TestLogsShowCostsToAdministratorsOnly(t *testing.T) {
+	h, path := working(t)
+	log := h.uploads(path, "a.csv", "VIN,Invoice,Price\n"+testVIN(0)+",about 4321x y,cheap\n"+testVIN(1)+",-4321,cheap\n")
+	at := path + "/logs/" + log["id"].(string)
+	for _, url := range []string{at, at + "/errors.csv"} {
+		_, admin, _ := h.call("", "GET", url, "")
+		_, reader, _ := h.call("reader", "GET", url, "")
+		if !strings.Contains(admin, "4321") || strings.Contains(reader, "4321") || !strings.Contains(reader, "cheap") {
+			t.Errorf("%s:\nadministrator %s\nreader %s", url, admin, reader)
+		}
+	}
+}

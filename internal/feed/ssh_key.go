@@ -48,6 +48,20 @@ func (f *Feeds) SSHKeys(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	return list, total, err
 }
 
+// SSHKey returns one key of an integration; not found for unknown and foreign ids.
+func (f *Feeds) SSHKey(ctx context.Context, t *sqldb.Tenant, integrationID, id string) (SSHKey, error) {
+	keys, _, err := f.SSHKeys(ctx, t, integrationID, rest.Page{Limit: maxSSHKeys})
+	if err != nil {
+		return SSHKey{}, err
+	}
+	for _, k := range keys {
+		if k.ID == id {
+			return k, nil
+		}
+	}
+	return SSHKey{}, rest.NotFound("SSH key")
+}
+
 // AddSSHKey lets an integration log in by a key, given as a line of an authorized_keys file. Without a name the
 // line's comment is the name.
 func (f *Feeds) AddSSHKey(ctx context.Context, t *sqldb.Tenant, by audit.Actor, integrationID, name, line string) (SSHKey, error) {

@@ -70,6 +70,12 @@ type addedSSHKeyOutput struct {
 	}
 }
 
+type sshKeyOutput struct {
+	Body struct {
+		SSHKey sshKeyBody `json:"sshKey"`
+	}
+}
+
 type sshKeyIDInput struct {
 	ID    string `path:"id" doc:"Id of the integration."`
 	KeyID string `path:"keyId" doc:"Id of the key."`
@@ -103,6 +109,14 @@ func (f *Feeds) registerCredentials(api *rest.API) {
 	}, func(ctx context.Context, p auth.Principal, in *addSSHKeyInput) (*addedSSHKeyOutput, error) {
 		k, err := f.AddSSHKey(ctx, f.DB.Tenant(p.Group), p.Actor(), in.ID, in.Body.Name, in.Body.PublicKey)
 		out := &addedSSHKeyOutput{Location: rest.Prefix + "/integrations/" + in.ID + "/ssh-keys/" + k.ID}
+		out.Body.SSHKey = keyBodyOf(k)
+		return out, err
+	})
+	auth.Handle(api, rest.Operation{
+		ID: "get-integration-ssh-key", Method: http.MethodGet, Path: "/integrations/{id}/ssh-keys/{keyId}", Summary: "Show an SSH key of an integration", Tag: tag, Security: read,
+	}, func(ctx context.Context, p auth.Principal, in *sshKeyIDInput) (*sshKeyOutput, error) {
+		k, err := f.SSHKey(ctx, f.DB.Tenant(p.Group), in.ID, in.KeyID)
+		out := &sshKeyOutput{}
 		out.Body.SSHKey = keyBodyOf(k)
 		return out, err
 	})

@@ -9,8 +9,10 @@ import (
 	"carfluence/internal/rest"
 )
 
-// uploadIdle is how long an upload may stand still.
-const uploadIdle = 30 * time.Second
+const (
+	uploadIdle   = 30 * time.Second // an upload may stand still for so long
+	uploadWithin = time.Hour        // and take so long in all
+)
 
 type uploadInput struct {
 	ID       string    `path:"id" doc:"Id of the integration."`
@@ -26,12 +28,17 @@ type uploadOutput struct {
 }
 
 func (f *Feeds) registerUploads(api *rest.API) {
-	upload := rest.Upload{MaxBytes: f.Limits.FileBytes, Idle: uploadIdle, Doc: "The file as it is: delimited text, or one such file packed with gzip or ZIP."}
+	upload := rest.Upload{MaxBytes: f.Limits.FileBytes, Idle: uploadIdle, Within: uploadWithin, Doc: "The file as it is: delimited text, or one such file packed with gzip or ZIP."}
 	auth.Handle(api, rest.Operation{
 		ID: "upload-integration-file", Method: http.MethodPost, Path: "/integrations/{id}/files", Summary: "Upload a file", Tag: tag, Security: rest.Scope(writeScope),
 		Status: http.StatusAccepted, Upload: &upload, Codes: []string{"integration_paused"},
 		Description: "The same as dropping it by SFTP. When this has answered the file is safe and will be processed; the log at `Location` tells what becomes of it.",
 	}, func(ctx context.Context, p auth.Principal, in *uploadInput) (*uploadOutput, error) {
+		leave, err := f.uploads.enter(in.ID, f.Limits.UploadsOf, f.Limits.Uploads, "uploads")
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
 		r, err := f.Receive(ctx, f.DB.Tenant(p.Group), in.ID, Upload{Name: in.Filename, ModTime: in.Modified, By: p.Actor(), File: rest.UploadOf(ctx, upload)})
 		if err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 // Upload lets an operation take a body of any type as a stream, instead of JSON.
 type Upload struct {
 	MaxBytes int64         // beyond it the answer is 413
+	Within   time.Duration // after so long in all the answer is 408
 	Idle     time.Duration // without a byte for so long the answer is 408
 	Doc      string        // what the body is
 }
@@ -40,7 +41,11 @@ func (u *uploadReader) Read(b []byte) (int, error) {
 		return 0, errs.New(errs.KindTooLarge, "file_too_large", fmt.Sprintf("The file is larger than the %d bytes this server takes.", u.limit.MaxBytes))
 	}
 	now := time.Now()
-	_ = u.control.SetReadDeadline(now.Add(u.limit.Idle)) // not every connection can; then the server's own limits hold
+	until := now.Add(u.limit.Idle)
+	if end := u.x.started.Add(u.limit.Within); end.Before(until) {
+		until = end
+	}
+	_ = u.control.SetReadDeadline(until) // not every connection can; then the server's own limits hold
 	_ = u.control.SetWriteDeadline(now.Add(answerWithin))
 	n, err := u.x.r.Body.Read(b)
 	u.read += int64(n)

@@ -108,7 +108,7 @@ func (y *yard) serve() (stop func()) {
 		TokenTTL: time.Minute, RefreshTTL: time.Hour, SessionTTL: time.Hour, SigningKeyPeriod: time.Hour, QuotaWindow: time.Hour, SessionRatePerHour: 1000,
 		SFTPConnections: 1, SFTPIdle: time.Minute, PageCacheMB: 1,
 		Feeds: app.Feeds{
-			FeedMaxFileMB: 10, FeedMaxUnpackedMB: 10, FeedGuardPercent: 30, FeedGuardLeast: 10, FeedWorkers: 2, FeedKeptFiles: 10, FeedMaxProblems: 1000, FeedLogDays: 10,
+			FeedMaxFileMB: 10, FeedMaxUnpackedMB: 10, FeedGuardPercent: 30, FeedGuardLeast: 10, FeedWorkers: 2, FeedUploads: 4, FeedQueued: 100, FeedKeptFiles: 10, FeedMaxProblems: 1000, FeedLogDays: 10,
 		},
 	}
 	s, err := app.NewServer(y.Context(), c, stores, "test", slog.New(slog.DiscardHandler))

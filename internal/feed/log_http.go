@@ -13,7 +13,8 @@ import (
 	"carfluence/internal/rest"
 )
 
-type logBody struct {
+// LogBody is a log on the wire.
+type LogBody struct {
 	ID             string     `json:"id" doc:"UUID of the log."`
 	IntegrationID  string     `json:"integration_id"`
 	Filename       string     `json:"filename" example:"stock-2026-11-23.csv"`
@@ -36,9 +37,9 @@ type logBody struct {
 	Detail          *string `json:"detail" nullable:"true" doc:"Of a failed or held file: why, and what to do."`
 }
 
-func logBodyOf(r Run) logBody {
+func logBodyOf(r Run) LogBody {
 	c := r.Counts
-	b := logBody{
+	b := LogBody{
 		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: seconds(r.ReceivedAt), ProcessedAt: instant(r.ProcessedAt),
 		RecordsTotal: c.Total, RecordsCreated: c.Created, RecordsUpdated: c.Updated, RecordsErrors: c.Errors, RecordsSkipped: c.Skipped, RecordsWarnings: c.Warnings,
 		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
@@ -60,7 +61,7 @@ func instant(t time.Time) *time.Time {
 
 // logDetail is a log with all that is known of its file.
 type logDetail struct {
-	logBody
+	LogBody
 	SHA256    string             `json:"sha256" doc:"Of the file as received, hexadecimal."`
 	FileTime  *time.Time         `json:"file_time" nullable:"true" doc:"When the file was made, by its name or as its sender set it. A file older than one that was processed is refused."`
 	Repeated  bool               `json:"repeated" doc:"The same bytes as the file before: its rows were not processed again."`
@@ -79,7 +80,7 @@ type logDetail struct {
 func logDetailOf(r Run) logDetail {
 	rep := r.Report
 	return logDetail{
-		logBody: logBodyOf(r), SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
+		LogBody: logBodyOf(r), SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
 		Layout: orNull(rep.Layout), Unpacked: orNull(rep.Unpacked), Columns: list(rep.Columns), Unmapped: list(rep.Unmapped), Notes: list(rep.Notes),
 		Warnings: list(rep.Kinds), Would: rest.OrNull[Would]{Value: rep.Would}, Unlisted: rep.Unlisted,
 	}
@@ -113,26 +114,27 @@ type logsInput struct {
 	ID string `path:"id" doc:"Id of the integration."`
 }
 
-type logIDInput struct {
+// LogIDInput names a log.
+type LogIDInput struct {
 	ID    string `path:"id" doc:"Id of the integration."`
 	LogID string `path:"logId" doc:"Id of the log."`
 }
 
 type logInput struct {
 	rest.PageInput
-	logIDInput
+	LogIDInput
 }
 
 type logsOutput struct {
 	Body struct {
-		Logs       []logBody       `json:"logs"`
+		Logs       []LogBody       `json:"logs"`
 		Pagination rest.Pagination `json:"pagination"`
 	}
 }
 
 type logOutput struct {
 	Body struct {
-		Log logBody `json:"log"`
+		Log LogBody `json:"log"`
 	}
 }
 
@@ -158,7 +160,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 	}, func(ctx context.Context, p auth.Principal, in *logsInput) (*logsOutput, error) {
 		runs, total, err := f.Logs(ctx, f.DB.Tenant(p.Group), in.ID, in.Page())
 		out := &logsOutput{}
-		out.Body.Logs = make([]logBody, 0, len(runs))
+		out.Body.Logs = make([]LogBody, 0, len(runs))
 		for _, r := range runs {
 			out.Body.Logs = append(out.Body.Logs, logBodyOf(r))
 		}
@@ -175,19 +177,19 @@ func (f *Feeds) registerLogs(api *rest.API) {
 	}, f.problemsCSV)
 	for _, d := range []struct {
 		id, path, summary, text string
-		act                     func(context.Context, auth.Principal, *logIDInput) (Run, error)
+		act                     func(context.Context, auth.Principal, *LogIDInput) (Run, error)
 	}{
-		{"confirm-integration-log", "confirm", "Confirm a held file", "The file is processed after all and sells what it would sell.", func(ctx context.Context, p auth.Principal, in *logIDInput) (Run, error) {
+		{"confirm-integration-log", "confirm", "Confirm a held file", "The file is processed after all and sells what it would sell.", func(ctx context.Context, p auth.Principal, in *LogIDInput) (Run, error) {
 			return f.Confirm(ctx, f.DB.Tenant(p.Group), p.Actor(), in.ID, in.LogID)
 		}},
-		{"discard-integration-log", "discard", "Discard a held file", "The file changes nothing.", func(ctx context.Context, p auth.Principal, in *logIDInput) (Run, error) {
+		{"discard-integration-log", "discard", "Discard a held file", "The file changes nothing.", func(ctx context.Context, p auth.Principal, in *LogIDInput) (Run, error) {
 			return f.Discard(ctx, f.DB.Tenant(p.Group), p.Actor(), in.ID, in.LogID)
 		}},
 	} {
 		auth.Handle(api, rest.Operation{
 			ID: d.id, Method: http.MethodPost, Path: "/integrations/{id}/logs/{logId}/" + d.path, Summary: d.summary, Tag: tag, Security: write, Codes: []string{"run_not_held"},
 			Description: d.text,
-		}, func(ctx context.Context, p auth.Principal, in *logIDInput) (*logOutput, error) {
+		}, func(ctx context.Context, p auth.Principal, in *LogIDInput) (*logOutput, error) {
 			r, err := d.act(ctx, p, in)
 			out := &logOutput{}
 			out.Body.Log = logBodyOf(r)
@@ -213,7 +215,7 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	return out, err
 }
 
-func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInput) (*csvOutput, error) {
+func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *LogIDInput) (*csvOutput, error) {
 	t := f.DB.Tenant(p.Group)
 	r, err := f.LogOf(ctx, t, in.ID, in.LogID)
 	if err != nil {

@@ -49,7 +49,7 @@ func (in *patchMappingsInput) Resolve(huma.Context) []error {
 type mappingsOutput struct {
 	Body struct {
 		Mappings map[string]string    `json:"mappings"`
-		Log      rest.OrNull[logBody] `json:"log" doc:"Of the file that is run again; null unless asked for."`
+		Log      rest.OrNull[LogBody] `json:"log" doc:"Of the file that is run again; null unless asked for."`
 	}
 }
 

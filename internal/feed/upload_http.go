@@ -21,7 +21,7 @@ type uploadInput struct {
 type uploadOutput struct {
 	Location string `header:"Location"`
 	Body     struct {
-		Log logBody `json:"log"`
+		Log LogBody `json:"log"`
 	}
 }
 

@@ -182,6 +182,7 @@ func (x *source) cut(t *testing.T, name, text string, after int64) {
 func (x *source) resume(t *testing.T, name, text string) (from int64) {
 	t.Helper()
 	c := x.dropper()
+	defer c.ssh.Close() // of one address only so many are let in
 	eventually(t, "the cut upload can be resumed", 10*time.Second, func() bool {
 		from = 0
 		if info, err := c.Stat(name); err == nil {

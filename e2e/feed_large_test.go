@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// TestALargeFeed takes a large file by HTTP (50,000 rows in every run, a million in a soak) while people log in and
+// TestALargeFeed takes a large file by HTTP (20,000 rows in every run, a million in a soak) while people log in and
 // read. Memory does not grow with the file, and reading stays quick.
 func TestALargeFeed(t *testing.T) {
-	rows := rounds(50_000, 1_000_000)
+	rows := rounds(20_000, 1_000_000)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "large.csv")
 	writeLargeFeed(t, path, rows)

@@ -97,7 +97,7 @@ func (b *bench) feeds(w io.Writer) error {
 		}
 	}
 	base := median(r.sqlite3)
-	fmt.Fprintf(w, "| file of %d rows over HTTP, sent to completed | seconds | rows/s | times sqlite3 .import (%.2f s) | goal |\n| --- | --- | --- | --- | --- |\n", *feedRows, base)
+	fmt.Fprintf(w, "| file of %d rows over HTTP, sent to completed (rounds: %d) | seconds | rows/s | times sqlite3 .import (%.2f s) | goal |\n| --- | --- | --- | --- | --- |\n", *feedRows, *feedRounds, base)
 	for _, line := range []struct {
 		what    string
 		seconds []float64

@@ -29,6 +29,11 @@ var (
 	requests = flag.Int("requests", 20_000, "requests per measurement")
 	clients  = flag.Int("clients", 8, "connections")
 	rounds   = flag.Int("rounds", 5, "rounds; medians are reported")
+
+	feedRows   = flag.Int("feed-rows", 1_000_000, "rows of an integration's file")
+	feedRounds = flag.Int("feed-rounds", 3, "rounds of loading it")
+	only       = flag.String("only", "", "one part alone: imports, reads, inprocess or feeds")
+
 	document = flag.String("write", "", "document whose part between the bench marks is replaced")
 )
 
@@ -73,13 +78,19 @@ func run(ctx context.Context) error {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "Measured on %s, %s/%s, %d CPUs, %s: %d vehicles, %d requests a measurement over %d connections, medians of %d rounds.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), *vehicles, *requests, *clients, *rounds)
-	for _, part := range []func(io.Writer) error{b.imports, b.reads, b.inProcess} {
-		if err := part(&text); err != nil {
-			return err
+	for _, part := range []struct {
+		name    string
+		measure func(io.Writer) error
+	}{{"imports", b.imports}, {"feeds", b.feeds}, {"reads", b.reads}, {"inprocess", b.inProcess}} {
+		if *only != "" && *only != part.name {
+			continue
+		}
+		if err := part.measure(&text); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
 	fmt.Print(text.String())
-	if *document != "" {
+	if *document != "" && *only == "" {
 		return replacePart(*document, text.String())
 	}
 	return nil
@@ -235,7 +246,7 @@ func number(fields []string, unit string) float64 {
 
 func (b *bench) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(b.ctx, b.binary, args...)
-	cmd.Env = append(os.Environ(), "CARFLUENCE_DATA="+b.data, "CARFLUENCE_LISTEN=127.0.0.1:0", "CARFLUENCE_METRICS_LISTEN=127.0.0.1:0",
+	cmd.Env = append(os.Environ(), "CARFLUENCE_DATA="+b.data, "CARFLUENCE_LISTEN=127.0.0.1:0", "CARFLUENCE_METRICS_LISTEN=127.0.0.1:0", "CARFLUENCE_SFTP_LISTEN=127.0.0.1:0",
 		"CARFLUENCE_ADMIN_EMAIL=bench@example.com", "CARFLUENCE_ADMIN_PASSWORD=only for the bench 4711")
 	return cmd
 }

@@ -77,14 +77,17 @@ func (p *process) cpu() (time.Duration, error) {
 }
 
 // resident is the memory held by the process, in bytes.
-func (p *process) resident() int64 {
+func (p *process) resident() int64 { return p.memory("VmRSS") }
+
+// memory is a figure of /proc/PID/status, in bytes: VmRSS is what is held, VmHWM the most that was.
+func (p *process) memory(name string) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
 		var kib int64
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+		if _, err := fmt.Sscanf(line, name+": %d kB", &kib); err == nil {
 			return kib << 10
 		}
 	}

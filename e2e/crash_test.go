@@ -34,21 +34,22 @@ func vinOf(maker string, n int) string {
 func feedFile(t testing.TB, dir, maker string, n, price int) string {
 	t.Helper()
 	path := filepath.Join(dir, fmt.Sprintf("feed-%s-%d.csv", maker, price))
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := csv.NewWriter(f)
-	_ = w.Write([]string{"VIN", "Stock #", "New/Used", "Year", "Make", "Model", "Odometer", "Price", "Description"})
-	for i := range n {
-		_ = w.Write([]string{vinOf(maker, i), maker + strconv.Itoa(i), "U", "2017", "Ford", "F-150", strconv.Itoa(1000 + i), strconv.Itoa(price), "One owner, no accidents, all records."})
-	}
-	w.Flush()
-	if err := w.Error(); err != nil {
+	if err := os.WriteFile(path, []byte(feedText(maker, n, price, "One owner, no accidents, all records.")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// feedText is a feed of n vehicles that all cost the same and are described the same.
+func feedText(maker string, n, price int, description string) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	_ = w.Write([]string{"VIN", "Stock #", "New/Used", "Year", "Make", "Model", "Odometer", "Price", "Description"}) // to memory
+	for i := range n {
+		_ = w.Write([]string{vinOf(maker, i), maker + strconv.Itoa(i), "U", "2017", "Ford", "F-150", strconv.Itoa(1000 + i), strconv.Itoa(price), description})
+	}
+	w.Flush()
+	return b.String()
 }
 
 // writers send vehicles until they are told to stop, and remember what was acknowledged.

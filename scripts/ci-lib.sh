@@ -64,6 +64,8 @@ install_tools() {
   need sftp openssh-client
   need lftp lftp
   need ssh-audit ssh-audit
+  need strace strace
+  need sqlite3 sqlite3
   /usr/bin/python3 -c 'import paramiko' 2>/dev/null || need '' python3-paramiko
 }
 
@@ -115,6 +117,11 @@ browser_tests() {
 # sftp_clients runs the tests that need real SFTP clients again, with them required.
 sftp_clients() {
   CARFLUENCE_REQUIRE_CLIENTS=1 go test -count=1 -run '^TestClient' -v ./internal/sftpd
+}
+
+# end_to_end_tools runs the tests of the program that need an SFTP client or strace again, with them required.
+end_to_end_tools() {
+  CARFLUENCE_REQUIRE_TOOLS=1 go test -count=1 -run '^Test(Client|Injected)' -v ./e2e
 }
 
 readme_test_command() {

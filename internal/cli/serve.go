@@ -14,6 +14,11 @@ import (
 // takes a sixth of the processor time.
 const collectPercent = 300
 
+// collectHarder is how many bytes Go may hold, besides pages in memory, before the collector no longer waits for that
+// growth (GOMEMLIMIT). Logins and a file of a million rows at once keep 100 MiB alive: without it the server grew to
+// 445 MiB, with it to 360. SQLite's own memory comes on top.
+const collectHarder = 224 << 20
+
 type serveCommand struct {
 	app.Config `embed:""`
 	Demo       bool `help:"On an empty data folder: make a dealer group with three dealerships and a few hundred sample vehicles, and print commands to try."`
@@ -34,6 +39,9 @@ func (cmd *serveCommand) Run(c *console) error {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(collectHarder + int64(cmd.PageCacheMB)<<20)
 	}
 	stores, err := openStores(c, cmd.Store)
 	if err != nil {

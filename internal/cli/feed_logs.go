@@ -106,8 +106,6 @@ func stateOf(r feed.Run) string {
 	switch {
 	case r.Status == feed.RunRunning && r.Counts.Total > 0:
 		return fmt.Sprintf("%s, %d %%", r.Status, 100*r.RowsDone/r.Counts.Total)
-	case r.Status == feed.RunCompleted && r.Report.Repeated:
-		return "completed: the same bytes as the file before"
 	case r.Status == feed.RunFailed:
 		return withReason(r.Status, r.Detail)
 	}

@@ -138,7 +138,7 @@ func (d *drop) open(name string, f openFlags) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := d.start(p, f)
+	u, err := d.start(p, f, isNew)
 	if err != nil {
 		if isNew {
 			d.discard(p)
@@ -194,10 +194,13 @@ func (d *drop) vacant(name string) error {
 }
 
 // start opens the claimed file on disk.
-func (d *drop) start(p *partial, f openFlags) (*upload, error) {
-	base := d.prepare(p, f.truncate)
+func (d *drop) start(p *partial, f openFlags, isNew bool) (*upload, error) {
+	base, wasClosed := d.prepare(p, f.truncate)
 	if err := d.describe(p, base); err != nil {
 		return nil, err
+	}
+	if wasClosed {
+		d.spool.syncFolder() // before its bytes change: a power failure must not bring back that they are whole
 	}
 	file, err := d.spool.open(p.id)
 	if err == nil && f.truncate {
@@ -210,23 +213,26 @@ func (d *drop) start(p *partial, f openFlags) (*upload, error) {
 		}
 		return nil, diskFault(err)
 	}
-	u := &upload{drop: d, part: p, file: file, appendOnly: f.append, extent: extent{base: base}, marked: base}
+	u := &upload{
+		drop: d, part: p, file: file, appendOnly: f.append, resumed: !isNew && !wasClosed && !f.truncate,
+		extent: extent{base: base}, marked: base,
+	}
 	d.mu.Lock()
 	p.upload = u
 	d.mu.Unlock()
 	return u, nil
 }
 
-// prepare resets what an upload will set anew, and returns the bytes it begins on.
-func (d *drop) prepare(p *partial, truncate bool) int64 {
+// prepare resets what an upload will set anew, and returns the bytes it begins on and whether they were closed.
+func (d *drop) prepare(p *partial, truncate bool) (base int64, wasClosed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p.closed = false
+	wasClosed, p.closed = p.closed, false
 	if truncate {
 		d.bytes -= p.size
 		p.size, p.modTime = 0, time.Time{}
 	}
-	return p.size
+	return p.size, wasClosed
 }
 
 // release lets others at the file again.

@@ -148,6 +148,8 @@ func (s *spool) read(id string) (kept, bool) {
 		return k, false
 	}
 	k.touched = info.ModTime()
-	k.record.Whole = min(k.record.Whole, info.Size())
+	if info.Size() < k.record.Whole { // the disk has lost the rest
+		k.record.Whole, k.record.Closed = info.Size(), false
+	}
 	return k, k.record.Whole >= 0 && f.Truncate(k.record.Whole) == nil
 }

@@ -185,6 +185,10 @@ func (c *connection) session(offer ssh.NewChannel) {
 // sftp speaks the protocol on a channel until the client has no more to ask.
 func (c *connection) sftp(channel ssh.Channel) {
 	defer channel.Close()
+	if valid, err := c.valid(c.ctx); !valid && err == nil {
+		c.end(ended)
+		return
+	}
 	f := files{c}
 	server := sftp.NewRequestServer(newPackets(channel, c.seen), sftp.Handlers{FileGet: f, FilePut: f, FileCmd: f, FileList: f})
 	status := struct{ Status uint32 }{}
@@ -198,19 +202,27 @@ func (c *connection) sftp(channel ssh.Channel) {
 // watchLimit is how long the question whether credentials hold may take.
 const watchLimit = 10 * time.Second
 
-// watchCredentials cuts the connection when its login has ended. A database that is away is no end.
+// ended is why a connection is cut whose login is no more.
+const ended = "its credentials have ended"
+
+// valid asks whether the credentials hold. A database that is away is no end, but is logged.
+func (c *connection) valid(ctx context.Context) (bool, error) {
+	limited, cancel := context.WithTimeout(ctx, watchLimit)
+	defer cancel()
+	valid, err := c.server.config.Valid(limited, c.login)
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("credentials not checked", "error", err)
+	}
+	return valid, err
+}
+
+// watchCredentials cuts the connection when its login has ended.
 func (c *connection) watchCredentials(ctx context.Context, _ *ssh.ServerConn) {
 	every(ctx, c.limits.Check, func() bool {
-		limited, cancel := context.WithTimeout(ctx, watchLimit)
-		defer cancel()
-		valid, err := c.server.config.Valid(limited, c.login)
-		if err != nil && ctx.Err() == nil {
-			c.log.Warn("credentials not checked", "error", err)
-		}
-		if err != nil || valid {
+		if valid, err := c.valid(ctx); err != nil || valid {
 			return true
 		}
-		c.end("its credentials have ended")
+		c.end(ended)
 		return false
 	})
 }

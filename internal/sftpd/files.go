@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+
+	"carfluence/internal/errs"
 )
 
 // files answers the requests of one connection's SFTP sessions, from its login's drop. Package sftp calls
@@ -92,7 +94,14 @@ func (o *openFile) Close() error {
 	})
 }
 
+// receive hands a file on, unless its login has ended since it was last asked for.
 func (f files) receive(ctx context.Context, u Upload) error {
+	switch valid, err := f.c.valid(ctx); {
+	case err != nil:
+		return errs.UnavailableFor(time.Minute, "the server can't check your login now; try again later", err)
+	case !valid:
+		return errs.New(errs.KindUnauthenticated, "credentials_invalid", "your credentials have ended; log in with the new ones and send the file again")
+	}
 	return f.c.server.config.Receive(ctx, f.c.login, u)
 }
 

@@ -332,3 +332,46 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left in the spool: %v", all)
 	}
 }
+
+// TestCredentialsAreAskedWhenItMatters does without the watch that asks now and then: at the start of a session and
+// before a file is handed on, credentials are asked for as well.
+func TestCredentialsAreAskedWhenItMatters(t *testing.T) {
+	h := start(t, Limits{Check: time.Hour})
+	conn, nc, err := h.dial("vendor1")
+	must(t, err)
+	defer nc.Close()
+	c := h.client("vendor0")
+	f, err := c.Create("stock.csv")
+	must(t, err)
+	_, err = f.Write([]byte("whole"))
+	must(t, err)
+	put(t, c, "x.part", "whole")
+	h.set(func() { h.ended["vendor0"], h.ended["vendor1"] = true, true })
+	if _, err := sftp.NewClient(conn); err == nil {
+		t.Error("a session began after the credentials had ended")
+	}
+	closed(t, conn, time.Second)
+	refused(t, f.Close(), "credentials have ended")
+	refused(t, c.Rename("x.part", "x.csv"), "credentials have ended")
+	h.got()
+	if n := statSize(c); n != 5 {
+		t.Errorf("%d bytes are kept, want 5", n)
+	}
+}
+
+// TestUncheckedCredentialsFailTheFileAlone: that the store can't be asked ends no connection.
+func TestUncheckedCredentialsFailTheFileAlone(t *testing.T) {
+	h := start(t, Limits{Check: time.Hour})
+	conn, nc, err := h.dial("vendor1")
+	must(t, err)
+	defer nc.Close()
+	c := h.client("vendor0")
+	h.set(func() { h.away = true })
+	_, err = sftp.NewClient(conn)
+	must(t, err)
+	refused(t, tryPut(c, "stock.csv", "whole"), "can't check your login now")
+	h.got()
+	h.set(func() { h.away = false })
+	must(t, c.Rename("stock.csv", "later.csv"))
+	h.got("/later.csv", "whole")
+}

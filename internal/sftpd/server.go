@@ -46,7 +46,8 @@ type Config struct {
 	// AuthenticateKey tells who logs in with a key. It is called before the client has proved to have the
 	// key, and perhaps for several, so it must change nothing.
 	AuthenticateKey func(ctx context.Context, username string, key ssh.PublicKey, address netip.Addr) (Login, error)
-	// Valid is asked every Limits.Check while a connection is open; false cuts it, an error does not.
+	// Valid is asked at the start of a session and every Limits.Check while a connection is open; false cuts it, an
+	// error does not. It is asked before Receive as well, which both keep from being called.
 	Valid func(ctx context.Context, l Login) (bool, error)
 	// Receive takes a complete file. When it returns nil the file is safe elsewhere and the spooled one is
 	// deleted. An error fails the client's close or rename (an *errs.Error with its detail, any other without)

@@ -31,6 +31,7 @@ type connection struct {
 
 	sessions, handles atomic.Int64
 	busy              atomic.Int64 // open uploads and operations under way
+	receiving         atomic.Int64 // files being handed on
 	requested         atomic.Int64 // time of the last SFTP request, Unix nanoseconds
 }
 
@@ -238,7 +239,7 @@ func (c *connection) watchLife(ctx context.Context, conn *ssh.ServerConn) {
 		case silent > 3*c.limits.Probe:
 			c.end("the client is silent")
 			return false
-		case now.Sub(time.Unix(0, c.requested.Load())) > c.limits.Idle:
+		case c.receiving.Load() == 0 && now.Sub(time.Unix(0, c.requested.Load())) > c.limits.Idle:
 			c.end("idle")
 			return false
 		case silent >= c.limits.Probe && probing.CompareAndSwap(false, true):

@@ -20,7 +20,7 @@ type Limits struct {
 	Sessions              int // SFTP sessions open at once on one connection; 4
 	Handles               int // files and folders open at once on one connection; 64
 
-	Idle  time.Duration // a connection without an SFTP request is cut; 10 min
+	Idle  time.Duration // a connection without an SFTP request, and with no file being received, is cut; 10 min
 	Probe time.Duration // a client silent for this long is asked for a sign of life, and cut at three times it; 10 s
 	Check time.Duration // time between two questions whether the credentials hold; 1 s
 
@@ -33,7 +33,7 @@ type Limits struct {
 	Failures      int64         // failed logins of an IPv4 address or IPv6 /64 in a FailureWindow, then it waits for the next; 30
 	FailureWindow time.Duration // whole seconds; 10 min
 
-	Receive time.Duration // Receive may take this long for one file; 2 min
+	Receive time.Duration // Receive may take this long for one file, also when it waits for an import; 10 min
 	Grace   time.Duration // uploads under way when the server ends may go on for this long; 10 s
 }
 
@@ -60,7 +60,7 @@ func (l Limits) withDefaults() Limits {
 	l.PartialAge = cmp.Or(l.PartialAge, 24*time.Hour)
 	l.Failures = cmp.Or(l.Failures, 30)
 	l.FailureWindow = cmp.Or(l.FailureWindow, 10*time.Minute)
-	l.Receive = cmp.Or(l.Receive, 2*time.Minute)
+	l.Receive = cmp.Or(l.Receive, 10*time.Minute)
 	l.Grace = cmp.Or(l.Grace, 10*time.Second)
 	return l
 }

@@ -375,3 +375,17 @@ func TestUncheckedCredentialsFailTheFileAlone(t *testing.T) {
 	must(t, c.Rename("stock.csv", "later.csv"))
 	h.got("/later.csv", "whole")
 }
+
+// TestLongReceiveIsNotIdle: who waits for the answer to a close is not silent by choice.
+func TestLongReceiveIsNotIdle(t *testing.T) {
+	t.Parallel()
+	if l := (Limits{}).withDefaults(); l.Receive != 10*time.Minute {
+		t.Errorf("Receive may take %v", l.Receive)
+	}
+	h := start(t, Limits{Idle: 200 * time.Millisecond, Probe: 50 * time.Millisecond})
+	h.set(func() { h.receive = func(Upload) error { time.Sleep(time.Second); return nil } })
+	c := h.client("vendor0")
+	put(t, c, "stock.csv", "x")
+	h.got("/stock.csv", "x")
+	closed(t, c.ssh, 5*time.Second) // afterwards it is
+}

@@ -25,7 +25,8 @@ type connection struct {
 	log     *slog.Logger
 	over    sync.Once
 
-	failed int // passwords
+	failed int             // passwords
+	keyed  map[string]bool // user names that keys were offered for; false once a password was tried
 	login  Login
 	drop   *drop
 
@@ -86,8 +87,13 @@ func (c *connection) serve() {
 	_ = c.wire.SetDeadline(time.Now().Add(c.limits.Handshake))
 	stop := context.AfterFunc(c.soft, func() { _ = c.wire.Close() })
 	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.handshake())
-	if !stop() || err != nil {
+	if !stop() { // the server shuts down
 		c.log.Info("handshake failed", "reason", err)
+		return
+	}
+	if err != nil {
+		c.log.Info("handshake failed", "reason", err)
+		c.tellFailed()
 		return
 	}
 	defer conn.Close()
@@ -103,6 +109,15 @@ func (c *connection) serve() {
 	}
 	defer leave()
 	c.stay(conn, channels)
+}
+
+// tellFailed reports logins that failed with keys alone.
+func (c *connection) tellFailed() {
+	for username, keysOnly := range c.keyed {
+		if keysOnly && c.server.config.Failed != nil {
+			c.server.config.Failed(c.ctx, username, c.address)
+		}
+	}
 }
 
 // turnAway tells the client why nothing is opened for it.

@@ -56,6 +56,9 @@ type Config struct {
 	Receive func(ctx context.Context, l Login, u Upload) error
 	// Arrived lists files received lately, which are shown in listings with their size.
 	Arrived func(ctx context.Context, l Login) ([]Arrived, error)
+	// Failed, unless nil, is told when a connection has offered keys for a user name, no password, and ends without a
+	// login. Of failed passwords Authenticate knows. It must not wait for long.
+	Failed func(ctx context.Context, username string, address netip.Addr)
 
 	Limits Limits
 	Now    func() time.Time
@@ -76,7 +79,7 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	if c.HostKey == nil || c.Authenticate == nil || c.AuthenticateKey == nil || c.Valid == nil || c.Receive == nil || c.Arrived == nil ||
 		c.Now == nil || c.Log == nil || c.Spool == "" {
-		return nil, errors.New("sftpd: every field of Config but Limits has to be set")
+		return nil, errors.New("sftpd: every field of Config but Failed and Limits has to be set")
 	}
 	c.Limits = c.Limits.withDefaults()
 	if err := os.MkdirAll(c.Spool, 0o700); err != nil {
@@ -150,7 +153,9 @@ func (s *Server) connect(soft, hard context.Context, nc net.Conn) {
 	log.Debug("connected")
 	w := &wire{Conn: nc, now: s.config.Now}
 	w.heard.Store(s.config.Now().UnixNano())
-	c := &connection{server: s, limits: s.config.Limits, ctx: hard, soft: soft, wire: w, address: address, log: log}
+	c := &connection{
+		server: s, limits: s.config.Limits, ctx: hard, soft: soft, wire: w, address: address, log: log, keyed: map[string]bool{},
+	}
 	c.serve()
 }
 

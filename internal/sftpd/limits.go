@@ -28,7 +28,7 @@ type Limits struct {
 	SpoolBytes  int64         // all partial files of one login together; 4 GiB
 	Partials    int           // partial files of one login; 100
 	Directories int           // made folders of one login; 100
-	PartialAge  time.Duration // a partial file that has not grown for this long is deleted by Sweep; 24 h
+	PartialAge  time.Duration // a partial file that has not grown, or a made folder not used, for this long is deleted by Sweep; 24 h
 
 	Failures      int64         // failed logins of an IPv4 address or IPv6 /64 in a FailureWindow, then it waits for the next; 30
 	FailureWindow time.Duration // whole seconds; 10 min

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"carfluence/internal/errs"
 	"carfluence/internal/quota"
 )
 
@@ -186,8 +185,9 @@ func (s *Server) enter(integration string) (d *drop, leave func(), err error) {
 	}), nil
 }
 
-// Sweep deletes partial files that have not grown for Limits.PartialAge, also those of logins that never
-// come again. Serve calls it now and then.
+// Sweep deletes partial files that have not grown for Limits.PartialAge and made folders not used for as long, also
+// those of logins that never come again, and lets go of what logins without a connection have open. Serve calls it
+// now and then.
 func (s *Server) Sweep() error {
 	folders, err := os.ReadDir(s.config.Spool)
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *Server) Sweep() error {
 		}
 		d.sweep(s.config.Now().Add(-s.config.Limits.PartialAge))
 		leave()
-		all = append(all, s.forgetEmpty(f.Name()))
+		all = append(all, s.forget(f.Name()))
 	}
 	return errors.Join(all...)
 }
@@ -216,35 +216,20 @@ func (s *Server) sweep() {
 	}
 }
 
-// forgetEmpty removes the folder of a login with nothing in it and no connection.
-func (s *Server) forgetEmpty(integration string) error {
+// forget closes the folder of a login without a connection, and removes it when there is nothing in it. It is opened
+// again when the login comes back.
+func (s *Server) forget(integration string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d := s.drops[integration]; d.users > 0 || !d.empty() {
+	d := s.drops[integration]
+	if d == nil || d.users > 0 || !d.spare() {
 		return nil
 	}
-	return s.removeFolder(integration)
-}
-
-// Forget deletes everything of an integration that is no more. Its connections have to be gone: Valid has
-// said no, or they are refused.
-func (s *Server) Forget(integration string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !validID(integration) {
-		return errs.Invalid("invalid", "the integration's id can't name a folder")
-	}
-	if d := s.drops[integration]; d != nil && d.users > 0 {
-		return errs.Conflict("conflict", "the integration is still connected")
-	}
-	return s.removeFolder(integration)
-}
-
-// removeFolder deletes a login's folder. The caller holds s.mu and knows that nobody uses it.
-func (s *Server) removeFolder(integration string) error {
-	if d := s.drops[integration]; d != nil {
-		d.spool.close()
-		delete(s.drops, integration)
+	empty := d.empty()
+	d.spool.close()
+	delete(s.drops, integration)
+	if !empty {
+		return nil
 	}
 	if err := os.RemoveAll(filepath.Join(s.config.Spool, integration)); err != nil {
 		return fmt.Errorf("remove spool folder: %w", err)

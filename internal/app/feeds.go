@@ -147,6 +147,9 @@ func (s *Server) sftpConfig(key ssh.Signer) sftpd.Config {
 			l, err := f.LoginKey(ctx, username, key)
 			return sftpd.Login(l), err
 		},
+		Failed: func(ctx context.Context, username string, address netip.Addr) {
+			f.LoginFailed(audit.WithAddress(ctx, address.String()), username, "key")
+		},
 		Valid: func(ctx context.Context, l sftpd.Login) (bool, error) { return f.StillValid(ctx, feed.Login(l)) },
 		Receive: func(ctx context.Context, l sftpd.Login, u sftpd.Upload) error {
 			by := audit.Actor{Type: "integration", ID: l.Integration, Name: l.Username}

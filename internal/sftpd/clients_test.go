@@ -156,6 +156,31 @@ func TestClientOpenSSHKilled(t *testing.T) {
 	h.got("/stock.csv", content)
 }
 
+// TestClientOpenSSHInterrupted interrupts a resumed upload as Ctrl-C does: sftp sets the length to what has
+// certainly arrived and closes the handle in good order.
+func TestClientOpenSSHInterrupted(t *testing.T) {
+	t.Parallel()
+	path := program(t, "sftp")
+	h := start(t, Limits{})
+	dir, key := h.keyFor("vendor0")
+	content := string(noise(14, 5_000_000))
+	must(t, os.WriteFile(filepath.Join(dir, "stock.csv"), []byte(content), 0o644))
+	h.partial("stock.csv", content[:100_000])
+	args := append(h.sshOptions(dir, key), "-P", h.port(), "-l", "8000", "-b", "-", "vendor0@127.0.0.1") // kbit/s
+	cmd := exec.Command(path, args...)
+	cmd.Dir, cmd.Stdin = dir, strings.NewReader("reput stock.csv\n")
+	must(t, cmd.Start())
+	c := h.client("vendor0")
+	soon(t, "some of it is here", func() bool { return statSize(c) > 500_000 })
+	must(t, cmd.Process.Signal(os.Interrupt))
+	_ = cmd.Wait()
+	soon(t, "the file is let go", func() bool { return h.idle("id-vendor0") })
+	h.got()
+	_, err := h.sftpBatch(dir, key, "put stock.csv") // some releases set the length to 0, and leave nothing to resume
+	must(t, err)
+	h.got("/stock.csv", content)
+}
+
 func TestClientSSHIsRefused(t *testing.T) {
 	t.Parallel()
 	path := program(t, "ssh")
@@ -233,6 +258,15 @@ func TestClientLftp(t *testing.T) {
 	_, err = h.lftp(dir, key, "put -c stock.csv -o cut.csv")
 	must(t, err)
 	h.got("/cut.csv", content)
+	// What was cut is longer than the file is by now, or just as long: nothing is sent.
+	for _, had := range []string{content + "more", content} {
+		h.partial("longer.csv", had)
+		_, _ = h.lftp(dir, key, "put -c stock.csv -o longer.csv")
+		h.got("/cut.csv", content)
+	}
+	_, err = h.lftp(dir, key, "put stock.csv -o longer.csv")
+	must(t, err)
+	h.got("/cut.csv", content, "/longer.csv", content)
 	if out, err := h.lftp(dir, key, "get cut.csv -o back.csv"); err == nil {
 		t.Errorf("a download was granted:\n%s", out)
 	}

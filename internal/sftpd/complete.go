@@ -86,6 +86,8 @@ func (d *drop) rename(ctx context.Context, from, to string, arrived []Arrived, r
 func (d *drop) claimRename(from, to string, arrived []Arrived) (p, replaced *partial, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.use(from)
+	d.use(to)
 	p, replaced = d.partials[from], d.partials[to]
 	if p == nil {
 		return nil, nil, d.moveArrived(from, to, arrived)

@@ -25,12 +25,14 @@ type connection struct {
 	log     *slog.Logger
 	over    sync.Once
 
-	failed int // passwords
+	failed int             // passwords
+	keyed  map[string]bool // user names that keys were offered for; false once a password was tried
 	login  Login
 	drop   *drop
 
 	sessions, handles atomic.Int64
 	busy              atomic.Int64 // open uploads and operations under way
+	receiving         atomic.Int64 // files being handed on
 	requested         atomic.Int64 // time of the last SFTP request, Unix nanoseconds
 }
 
@@ -85,8 +87,13 @@ func (c *connection) serve() {
 	_ = c.wire.SetDeadline(time.Now().Add(c.limits.Handshake))
 	stop := context.AfterFunc(c.soft, func() { _ = c.wire.Close() })
 	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.handshake())
-	if !stop() || err != nil {
+	if !stop() { // the server shuts down
 		c.log.Info("handshake failed", "reason", err)
+		return
+	}
+	if err != nil {
+		c.log.Info("handshake failed", "reason", err)
+		c.tellFailed()
 		return
 	}
 	defer conn.Close()
@@ -102,6 +109,15 @@ func (c *connection) serve() {
 	}
 	defer leave()
 	c.stay(conn, channels)
+}
+
+// tellFailed reports logins that failed with keys alone.
+func (c *connection) tellFailed() {
+	for username, keysOnly := range c.keyed {
+		if keysOnly && c.server.config.Failed != nil {
+			c.server.config.Failed(c.ctx, username, c.address)
+		}
+	}
 }
 
 // turnAway tells the client why nothing is opened for it.
@@ -185,6 +201,10 @@ func (c *connection) session(offer ssh.NewChannel) {
 // sftp speaks the protocol on a channel until the client has no more to ask.
 func (c *connection) sftp(channel ssh.Channel) {
 	defer channel.Close()
+	if valid, err := c.valid(c.ctx); !valid && err == nil {
+		c.end(ended)
+		return
+	}
 	f := files{c}
 	server := sftp.NewRequestServer(newPackets(channel, c.seen), sftp.Handlers{FileGet: f, FilePut: f, FileCmd: f, FileList: f})
 	status := struct{ Status uint32 }{}
@@ -198,19 +218,27 @@ func (c *connection) sftp(channel ssh.Channel) {
 // watchLimit is how long the question whether credentials hold may take.
 const watchLimit = 10 * time.Second
 
-// watchCredentials cuts the connection when its login has ended. A database that is away is no end.
+// ended is why a connection is cut whose login is no more.
+const ended = "its credentials have ended"
+
+// valid asks whether the credentials hold. A database that is away is no end, but is logged.
+func (c *connection) valid(ctx context.Context) (bool, error) {
+	limited, cancel := context.WithTimeout(ctx, watchLimit)
+	defer cancel()
+	valid, err := c.server.config.Valid(limited, c.login)
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("credentials not checked", "error", err)
+	}
+	return valid, err
+}
+
+// watchCredentials cuts the connection when its login has ended.
 func (c *connection) watchCredentials(ctx context.Context, _ *ssh.ServerConn) {
 	every(ctx, c.limits.Check, func() bool {
-		limited, cancel := context.WithTimeout(ctx, watchLimit)
-		defer cancel()
-		valid, err := c.server.config.Valid(limited, c.login)
-		if err != nil && ctx.Err() == nil {
-			c.log.Warn("credentials not checked", "error", err)
-		}
-		if err != nil || valid {
+		if valid, err := c.valid(ctx); err != nil || valid {
 			return true
 		}
-		c.end("its credentials have ended")
+		c.end(ended)
 		return false
 	})
 }
@@ -226,7 +254,7 @@ func (c *connection) watchLife(ctx context.Context, conn *ssh.ServerConn) {
 		case silent > 3*c.limits.Probe:
 			c.end("the client is silent")
 			return false
-		case now.Sub(time.Unix(0, c.requested.Load())) > c.limits.Idle:
+		case c.receiving.Load() == 0 && now.Sub(time.Unix(0, c.requested.Load())) > c.limits.Idle:
 			c.end("idle")
 			return false
 		case silent >= c.limits.Probe && probing.CompareAndSwap(false, true):

@@ -2,6 +2,7 @@ package sftpd
 
 import (
 	"log/slog"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -22,7 +23,7 @@ type drop struct {
 
 	mu       sync.Mutex
 	partials map[string]*partial // by virtual path
-	folders  map[string]string   // virtual path to id
+	folders  map[string]made     // by virtual path
 	moved    map[string]move     // arrived files that were renamed or removed, by their virtual path
 	bytes    int64               // reserved by all partial files
 }
@@ -36,6 +37,12 @@ type partial struct {
 	touched  time.Time
 	busy     bool    // somebody opens, writes, completes or deletes it
 	upload   *upload // nil unless it is being written
+}
+
+// made is a folder that the login has made.
+type made struct {
+	id   string
+	used time.Time
 }
 
 // move is what became of an arrived file in the login's eyes.
@@ -59,7 +66,7 @@ func openDrop(folder, integration string, l Limits, now func() time.Time, log *s
 	}
 	d := &drop{
 		spool: s, limits: l, now: now, log: log.With("integration", integration),
-		partials: map[string]*partial{}, folders: map[string]string{}, moved: map[string]move{},
+		partials: map[string]*partial{}, folders: map[string]made{}, moved: map[string]move{},
 	}
 	for _, k := range found {
 		d.adopt(k)
@@ -70,7 +77,7 @@ func openDrop(folder, integration string, l Limits, now func() time.Time, log *s
 func (d *drop) adopt(k kept) {
 	r := k.record
 	if r.Directory {
-		d.folders[r.Path] = k.id
+		d.folders[r.Path] = made{k.id, k.touched}
 		return
 	}
 	if old := d.partials[r.Path]; old != nil { // a crash in the middle of a rename over it: the newer one wins
@@ -138,7 +145,7 @@ func (d *drop) open(name string, f openFlags) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := d.start(p, f)
+	u, err := d.start(p, f, isNew)
 	if err != nil {
 		if isNew {
 			d.discard(p)
@@ -154,6 +161,7 @@ func (d *drop) open(name string, f openFlags) (*upload, error) {
 func (d *drop) claim(name string, f openFlags) (p *partial, isNew bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.use(name)
 	p = d.partials[name]
 	switch {
 	case p == nil && !f.create:
@@ -194,10 +202,13 @@ func (d *drop) vacant(name string) error {
 }
 
 // start opens the claimed file on disk.
-func (d *drop) start(p *partial, f openFlags) (*upload, error) {
-	base := d.prepare(p, f.truncate)
+func (d *drop) start(p *partial, f openFlags, isNew bool) (*upload, error) {
+	base, wasClosed := d.prepare(p, f.truncate)
 	if err := d.describe(p, base); err != nil {
 		return nil, err
+	}
+	if wasClosed {
+		d.spool.syncFolder() // before its bytes change: a power failure must not bring back that they are whole
 	}
 	file, err := d.spool.open(p.id)
 	if err == nil && f.truncate {
@@ -210,23 +221,26 @@ func (d *drop) start(p *partial, f openFlags) (*upload, error) {
 		}
 		return nil, diskFault(err)
 	}
-	u := &upload{drop: d, part: p, file: file, appendOnly: f.append, extent: extent{base: base}, marked: base}
+	u := &upload{
+		drop: d, part: p, file: file, appendOnly: f.append, resumed: !isNew && !wasClosed && !f.truncate,
+		extent: extent{base: base}, marked: base,
+	}
 	d.mu.Lock()
 	p.upload = u
 	d.mu.Unlock()
 	return u, nil
 }
 
-// prepare resets what an upload will set anew, and returns the bytes it begins on.
-func (d *drop) prepare(p *partial, truncate bool) int64 {
+// prepare resets what an upload will set anew, and returns the bytes it begins on and whether they were closed.
+func (d *drop) prepare(p *partial, truncate bool) (base int64, wasClosed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p.closed = false
+	wasClosed, p.closed = p.closed, false
 	if truncate {
 		d.bytes -= p.size
 		p.size, p.modTime = 0, time.Time{}
 	}
-	return p.size
+	return p.size, wasClosed
 }
 
 // release lets others at the file again.
@@ -251,7 +265,7 @@ func (d *drop) discard(p *partial) {
 
 // isFolder tells whether a path is one of the login's folders: made, or above a partial file.
 func (d *drop) isFolder(name string) bool {
-	if name == "/" || d.folders[name] != "" {
+	if _, ok := d.folders[name]; ok || name == "/" {
 		return true
 	}
 	for f := range d.folders {
@@ -259,12 +273,7 @@ func (d *drop) isFolder(name string) bool {
 			return true
 		}
 	}
-	for f := range d.partials {
-		if below(f, name) {
-			return true
-		}
-	}
-	return false
+	return d.holds(name)
 }
 
 // below tells whether a path lies in a folder, at any depth.
@@ -290,16 +299,35 @@ func (d *drop) mkdir(name string) error {
 		d.log.Warn("folder not made", "path", name, "error", err)
 		return diskFault(err)
 	}
-	d.folders[name] = id
+	d.folders[name] = made{id, d.now()}
+	d.use(name)
 	return nil
+}
+
+// useEvery is how exactly the use of folders is noted.
+const useEvery = time.Minute
+
+// use notes that a name is used, and with it the made folders above. The caller holds d.mu.
+func (d *drop) use(name string) {
+	now := d.now()
+	for _, p := range append(ancestors(name), name) {
+		f, ok := d.folders[p]
+		if !ok || now.Sub(f.used) < useEvery {
+			continue
+		}
+		d.folders[p] = made{f.id, now}
+		if err := d.spool.use(f.id, now); err != nil {
+			d.log.Warn("use of a folder not noted", "path", p, "error", err)
+		}
+	}
 }
 
 // rmdir removes a made folder with nothing in it.
 func (d *drop) rmdir(name string, arrived []Arrived) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	id := d.folders[name]
-	if id == "" {
+	folder, ok := d.folders[name]
+	if !ok {
 		return missing(name)
 	}
 	delete(d.folders, name)
@@ -308,18 +336,19 @@ func (d *drop) rmdir(name string, arrived []Arrived) error {
 		empty = empty && !below(a.Path, name)
 	}
 	if !empty {
-		d.folders[name] = id
+		d.folders[name] = folder
 		return failure("%s is not empty", shown(name))
 	}
-	if err := d.spool.remove(id); err != nil {
-		d.folders[name] = id
+	if err := d.spool.remove(folder.id); err != nil {
+		d.folders[name] = folder
 		d.log.Warn("folder not removed", "path", name, "error", err)
 		return diskFault(err)
 	}
 	return nil
 }
 
-// sweep deletes partial files that nobody has touched since a time.
+// sweep deletes partial files and made folders that nobody has touched since a time, and forgets which arrived
+// files of before are hidden.
 func (d *drop) sweep(before time.Time) {
 	d.mu.Lock()
 	var old []*partial
@@ -334,13 +363,44 @@ func (d *drop) sweep(before time.Time) {
 		d.log.Info("partial file expired", "path", p.path, "bytes", p.size)
 		d.discard(p)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.moved, func(_ string, m move) bool { return m.at.Before(before) })
+	for name, f := range d.folders {
+		if !f.used.Before(before) || d.holds(name) {
+			continue
+		}
+		if err := d.spool.remove(f.id); err != nil {
+			d.log.Warn("folder not removed", "path", name, "error", err)
+			continue
+		}
+		d.log.Info("folder expired", "path", name)
+		delete(d.folders, name)
+	}
 }
 
-// empty tells whether nothing would be lost with the drop.
+// holds tells whether a partial file lies below a folder. The caller holds d.mu.
+func (d *drop) holds(folder string) bool {
+	for p := range d.partials {
+		if below(p, folder) {
+			return true
+		}
+	}
+	return false
+}
+
+// spare tells whether all that is known of the drop is on disk. The caller knows that nobody uses it.
+func (d *drop) spare() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.moved) == 0
+}
+
+// empty tells whether nothing would be lost with the folder.
 func (d *drop) empty() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.partials)+len(d.folders)+len(d.moved) == 0
+	return len(d.partials)+len(d.folders) == 0
 }
 
 // data opens a partial file for reading.

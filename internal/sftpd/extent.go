@@ -42,6 +42,14 @@ func (e *extent) whole() int64 {
 	return e.spans[0].to
 }
 
+// first is the first byte that was written; ok is false when none was, or none is left.
+func (e *extent) first() (from int64, ok bool) {
+	if len(e.spans) == 0 {
+		return 0, false
+	}
+	return e.spans[0].from, true
+}
+
 // size is the length of the file, gaps included.
 func (e *extent) size() int64 {
 	if len(e.spans) == 0 {

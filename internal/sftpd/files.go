@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+
+	"carfluence/internal/errs"
 )
 
 // files answers the requests of one connection's SFTP sessions, from its login's drop. Package sftp calls
@@ -87,12 +89,21 @@ func (o *openFile) TransferError(err error) {
 func (o *openFile) Close() error {
 	defer o.release()
 	return o.files.do("close", func() error {
-		defer o.files.c.seen() // a long Receive is no idle time
 		return o.files.c.drop.close(o.files.c.ctx, o.upload, o.files.receive)
 	})
 }
 
+// receive hands a file on, unless its login has ended since it was last asked for.
 func (f files) receive(ctx context.Context, u Upload) error {
+	f.c.receiving.Add(1) // a long Receive is no idle time
+	defer f.c.receiving.Add(-1)
+	defer f.c.seen()
+	switch valid, err := f.c.valid(ctx); {
+	case err != nil:
+		return errs.UnavailableFor(time.Minute, "the server can't check your login now; try again later", err)
+	case !valid:
+		return errs.New(errs.KindUnauthenticated, "credentials_invalid", "your credentials have ended; log in with the new ones and send the file again")
+	}
 	return f.c.server.config.Receive(ctx, f.c.login, u)
 }
 

@@ -141,6 +141,7 @@ func FuzzSession(f *testing.F) {
 	config := Config{
 		Arrived: func(context.Context, Login) ([]Arrived, error) { return []Arrived{{Path: "/x.csv"}}, nil },
 		Receive: func(context.Context, Login, Upload) error { return nil },
+		Valid:   func(context.Context, Login) (bool, error) { return true, nil },
 		Now:     time.Now, Limits: Limits{Partials: 2, Directories: 2}.withDefaults(),
 	}
 	log := slog.New(slog.DiscardHandler)

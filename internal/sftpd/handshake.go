@@ -70,6 +70,7 @@ func (c *connection) password(username, password string) (*ssh.Permissions, erro
 		c.end("too many failed logins")
 		return nil, errTries
 	}
+	c.keyed[username] = false
 	return c.prove(username, "password", func(ctx context.Context) (Login, error) {
 		return c.server.config.Authenticate(ctx, username, password, c.address)
 	})
@@ -78,7 +79,11 @@ func (c *connection) password(username, password string) (*ssh.Permissions, erro
 // key checks whether a key could log in; that the client has it is proved afterwards.
 func (c *connection) key(username string, key ssh.PublicKey) (*ssh.Permissions, error) {
 	return c.prove(username, "key", func(ctx context.Context) (Login, error) {
-		return c.server.config.AuthenticateKey(ctx, username, key, c.address)
+		login, err := c.server.config.AuthenticateKey(ctx, username, key, c.address)
+		if _, known := c.keyed[username]; !known && errs.KindOf(err) != errs.KindUnavailable {
+			c.keyed[username] = true
+		}
+		return login, err
 	})
 }
 

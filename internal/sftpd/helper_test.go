@@ -39,6 +39,7 @@ type house struct {
 	ended    map[string]bool   // user names whose credentials have ended
 	away     bool              // the database is
 	received []delivery
+	failed   []string           // user names of logins that failed with keys
 	receive  func(Upload) error // in place of keeping the file
 }
 
@@ -83,7 +84,7 @@ func (h *house) run(l Limits) {
 	var err error
 	h.Server, err = New(Config{
 		HostKey: hostKey(h.t), Spool: h.spool, Limits: l, Now: time.Now, Log: slog.New(slog.NewTextHandler(h.logs, nil)),
-		Authenticate: h.authenticate, AuthenticateKey: h.authenticateKey, Valid: h.valid, Receive: h.take, Arrived: h.arrived,
+		Authenticate: h.authenticate, AuthenticateKey: h.authenticateKey, Valid: h.valid, Receive: h.take, Arrived: h.arrived, Failed: h.fail,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -141,10 +142,19 @@ func (h *house) authenticate(_ context.Context, username, pw string, _ netip.Add
 func (h *house) authenticateKey(_ context.Context, username string, key ssh.PublicKey, _ netip.Addr) (Login, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.away {
+		return Login{}, errs.UnavailableFor(time.Second, "the database is away", nil)
+	}
 	if h.keys[string(key.Marshal())] != username {
 		return Login{}, errs.New(errs.KindUnauthenticated, "credentials_invalid", "unknown key")
 	}
 	return Login{Group: "g", Integration: "id-" + username, Username: username, Epoch: "1"}, nil
+}
+
+func (h *house) fail(_ context.Context, username string, address netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = append(h.failed, username+" "+address.String())
 }
 
 func (h *house) valid(_ context.Context, l Login) (bool, error) {

@@ -20,7 +20,7 @@ type Limits struct {
 	Sessions              int // SFTP sessions open at once on one connection; 4
 	Handles               int // files and folders open at once on one connection; 64
 
-	Idle  time.Duration // a connection without an SFTP request is cut; 10 min
+	Idle  time.Duration // a connection without an SFTP request, and with no file being received, is cut; 10 min
 	Probe time.Duration // a client silent for this long is asked for a sign of life, and cut at three times it; 10 s
 	Check time.Duration // time between two questions whether the credentials hold; 1 s
 
@@ -28,12 +28,12 @@ type Limits struct {
 	SpoolBytes  int64         // all partial files of one login together; 4 GiB
 	Partials    int           // partial files of one login; 100
 	Directories int           // made folders of one login; 100
-	PartialAge  time.Duration // a partial file that has not grown for this long is deleted by Sweep; 24 h
+	PartialAge  time.Duration // a partial file that has not grown, or a made folder not used, for this long is deleted by Sweep; 24 h
 
 	Failures      int64         // failed logins of an IPv4 address or IPv6 /64 in a FailureWindow, then it waits for the next; 30
 	FailureWindow time.Duration // whole seconds; 10 min
 
-	Receive time.Duration // Receive may take this long for one file; 2 min
+	Receive time.Duration // Receive may take this long for one file, also when it waits for an import; 10 min
 	Grace   time.Duration // uploads under way when the server ends may go on for this long; 10 s
 }
 
@@ -60,7 +60,7 @@ func (l Limits) withDefaults() Limits {
 	l.PartialAge = cmp.Or(l.PartialAge, 24*time.Hour)
 	l.Failures = cmp.Or(l.Failures, 30)
 	l.FailureWindow = cmp.Or(l.FailureWindow, 10*time.Minute)
-	l.Receive = cmp.Or(l.Receive, 2*time.Minute)
+	l.Receive = cmp.Or(l.Receive, 10*time.Minute)
 	l.Grace = cmp.Or(l.Grace, 10*time.Second)
 	return l
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,8 +15,6 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
-
-	"carfluence/internal/errs"
 )
 
 // closed waits until the server has closed a connection, for at most a time.
@@ -323,12 +323,169 @@ func TestSweep(t *testing.T) {
 	if _, err := os.Stat(h.spool + "/id-gone"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the folder of nobody: %v", err)
 	}
-	if err := h.Forget("id-vendor0"); errs.KindOf(err) != errs.KindConflict {
-		t.Errorf("forgetting a connected login: %v", err)
+	must(t, c.Remove("new.tmp"))
+	_ = c.net.Close()
+	soon(t, "nothing is left of it", func() bool { return h.Sweep() == nil && len(h.drops()) == 0 && len(snapshot(t, h.spool)) == 1 })
+}
+
+// drops lists the integrations whose folders are open.
+func (h *house) drops() []string {
+	h.Server.mu.Lock()
+	defer h.Server.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.Server.drops))
+}
+
+// TestSweepForgetsTheAbsent: of logins without a connection no folder stays open, and what they left ages on disk,
+// however often it is looked at.
+func TestSweepForgetsTheAbsent(t *testing.T) {
+	h := start(t, Limits{PartialAge: time.Hour})
+	folder := filepath.Join(h.spool, "id-vendor0")
+	c, other := h.client("vendor0"), h.client("vendor1")
+	must(t, c.Mkdir("in"), c.Mkdir("in/deep"), c.Mkdir("unused"))
+	put(t, c, "x.part", "x")
+	put(t, c, "stock.csv", "seen")
+	must(t, c.Remove("stock.csv"))
+	must(t, h.Sweep())
+	if got := h.drops(); !slices.Equal(got, []string{"id-vendor0", "id-vendor1"}) {
+		t.Errorf("with connections: %v", got)
 	}
 	_ = c.net.Close()
-	soon(t, "it is forgotten", func() bool { return h.Forget("id-vendor0") == nil })
-	if all := h.spooled(); len(all) != 0 {
-		t.Errorf("left in the spool: %v", all)
+	users := func() int { h.Server.mu.Lock(); defer h.Server.mu.Unlock(); return h.Server.drops["id-vendor0"].users }
+	soon(t, "it has left", func() bool { return users() == 0 })
+	must(t, h.Sweep())
+	if got := h.drops(); !slices.Equal(got, []string{"id-vendor0", "id-vendor1"}) {
+		t.Errorf("a login was forgotten that still hides a file: %v", got)
 	}
+	d := h.Server.drops["id-vendor0"]
+	d.mu.Lock()
+	d.moved["/stock.csv"] = move{"", time.Now().Add(-2 * time.Hour)}
+	d.mu.Unlock()
+	must(t, h.Sweep())
+	if got := h.drops(); !slices.Equal(got, []string{"id-vendor1"}) {
+		t.Errorf("without connections: %v", got)
+	}
+
+	age := func(by time.Duration) { // of all that is on disk
+		for _, p := range snapshot(t, folder)[1:] {
+			i, err := os.Stat(p)
+			must(t, err, os.Chtimes(p, i.ModTime().Add(-by), i.ModTime().Add(-by)))
+		}
+	}
+	age(40 * time.Minute)
+	must(t, h.Sweep(), h.Sweep()) // it is opened and closed again, which is no use of it
+	c = h.client("vendor0")
+	if names := c.names("/"); !slices.Equal(names, []string{"in", "stock.csv", "unused", "x.part"}) {
+		t.Errorf("back again it sees %v", names)
+	}
+	c.names("in/deep") // used, and with it the one above
+	_ = c.net.Close()
+	soon(t, "it has left again", func() bool { return users() == 0 })
+	must(t, h.Sweep())
+	age(40 * time.Minute)
+	must(t, h.Sweep())
+	c = h.client("vendor0")
+	if names := c.names("/"); !slices.Equal(names, []string{"in", "stock.csv"}) {
+		t.Errorf("after an hour and twenty it sees %v", names)
+	}
+	_ = c.net.Close()
+	soon(t, "it has left for good", func() bool { return users() == 0 })
+	must(t, h.Sweep())
+	age(2 * time.Hour)
+	must(t, h.Sweep())
+	if left := snapshot(t, h.spool); len(left) != 2 || len(h.drops()) != 1 { // the other's folder
+		t.Errorf("left: %v, open %v", left, h.drops())
+	}
+	put(t, other, "stock.csv", "other")
+}
+
+// names lists a folder.
+func (c *client) names(folder string) []string {
+	list, _ := c.ReadDir(folder)
+	var names []string
+	for _, f := range list {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// TestFolderInUseStays: made folders don't age while they are used, or hold something.
+func TestFolderInUseStays(t *testing.T) {
+	h := start(t, Limits{PartialAge: time.Hour})
+	c := h.client("vendor0")
+	must(t, c.Mkdir("put"), c.Mkdir("stat"), c.Mkdir("list"), c.Mkdir("renamed"), c.Mkdir("holds"), c.Mkdir("idle"))
+	put(t, c, "holds/x.part", "x")
+	put(t, c, "y.part", "y")
+	d := h.Server.drops["id-vendor0"]
+	d.mu.Lock()
+	for p, f := range d.folders {
+		f.used = time.Now().Add(-2 * time.Hour)
+		d.folders[p] = f
+	}
+	d.mu.Unlock()
+	put(t, c, "put/x.csv", "x")
+	_, err := c.Stat("stat")
+	must(t, err, c.Rename("y.part", "renamed/y.csv"))
+	c.names("list")
+	must(t, h.Sweep())
+	h.set(func() { h.received = nil })
+	if names := c.names("/"); !slices.Equal(names, []string{"holds", "list", "put", "renamed", "stat"}) {
+		t.Errorf("left: %v", names)
+	}
+}
+
+// TestCredentialsAreAskedWhenItMatters does without the watch that asks now and then: at the start of a session and
+// before a file is handed on, credentials are asked for as well.
+func TestCredentialsAreAskedWhenItMatters(t *testing.T) {
+	h := start(t, Limits{Check: time.Hour})
+	conn, nc, err := h.dial("vendor1")
+	must(t, err)
+	defer nc.Close()
+	c := h.client("vendor0")
+	f, err := c.Create("stock.csv")
+	must(t, err)
+	_, err = f.Write([]byte("whole"))
+	must(t, err)
+	put(t, c, "x.part", "whole")
+	h.set(func() { h.ended["vendor0"], h.ended["vendor1"] = true, true })
+	if _, err := sftp.NewClient(conn); err == nil {
+		t.Error("a session began after the credentials had ended")
+	}
+	closed(t, conn, time.Second)
+	refused(t, f.Close(), "credentials have ended")
+	refused(t, c.Rename("x.part", "x.csv"), "credentials have ended")
+	h.got()
+	if n := statSize(c); n != 5 {
+		t.Errorf("%d bytes are kept, want 5", n)
+	}
+}
+
+// TestUncheckedCredentialsFailTheFileAlone: that the store can't be asked ends no connection.
+func TestUncheckedCredentialsFailTheFileAlone(t *testing.T) {
+	h := start(t, Limits{Check: time.Hour})
+	conn, nc, err := h.dial("vendor1")
+	must(t, err)
+	defer nc.Close()
+	c := h.client("vendor0")
+	h.set(func() { h.away = true })
+	_, err = sftp.NewClient(conn)
+	must(t, err)
+	refused(t, tryPut(c, "stock.csv", "whole"), "can't check your login now")
+	h.got()
+	h.set(func() { h.away = false })
+	must(t, c.Rename("stock.csv", "later.csv"))
+	h.got("/later.csv", "whole")
+}
+
+// TestLongReceiveIsNotIdle: who waits for the answer to a close is not silent by choice.
+func TestLongReceiveIsNotIdle(t *testing.T) {
+	t.Parallel()
+	if l := (Limits{}).withDefaults(); l.Receive != 10*time.Minute {
+		t.Errorf("Receive may take %v", l.Receive)
+	}
+	h := start(t, Limits{Idle: 200 * time.Millisecond, Probe: 50 * time.Millisecond})
+	h.set(func() { h.receive = func(Upload) error { time.Sleep(time.Second); return nil } })
+	c := h.client("vendor0")
+	put(t, c, "stock.csv", "x")
+	h.got("/stock.csv", "x")
+	closed(t, c.ssh, 5*time.Second) // afterwards it is
 }

@@ -178,6 +178,54 @@ func TestIdentityIsTheProvedOne(t *testing.T) {
 	}
 }
 
+// TestFailedKeysAreTold: a connection that offers keys and ends without a login is one failure of its user name,
+// unless a password was tried, which Authenticate knows of.
+func TestFailedKeysAreTold(t *testing.T) {
+	h := start(t, Limits{})
+	var keys []ssh.Signer
+	for range 3 {
+		text, err := GenerateHostKey()
+		must(t, err)
+		key, err := ParseHostKey(text)
+		must(t, err)
+		keys = append(keys, key)
+	}
+	h.set(func() { h.keys[string(keys[2].PublicKey().Marshal())] = "vendor0" })
+	login := func(user string, auth ...ssh.AuthMethod) {
+		conn, err := ssh.Dial("tcp", h.address, &ssh.ClientConfig{User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Auth: auth})
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+	login("vendor0", ssh.PublicKeys(keys...))
+	login("vendor0", ssh.PublicKeys(keys[:2]...), ssh.Password(password))
+	login("vendor0", ssh.PublicKeys(keys[:2]...), ssh.Password("wrong"))
+	login("vendor0")
+	login("", ssh.PublicKeys(keys[:2]...))
+	h.set(func() { h.away = true })
+	login("vendor0", ssh.PublicKeys(keys[:2]...))
+	h.set(func() { h.away = false })
+	login("vendor1", ssh.PublicKeys(keys...))
+	login("vendor2", ssh.PublicKeys(liar{keys[0], keys[2]}))
+	h.set(func() { h.keys[string(keys[1].PublicKey().Marshal())] = "vendor3" })
+	login("vendor3", ssh.PublicKeys(liar{keys[1], keys[0]})) // knows a good key, and does not have it
+	told := func() []string { h.mu.Lock(); defer h.mu.Unlock(); return slices.Sorted(slices.Values(h.failed)) }
+	want := []string{"vendor1 127.0.0.1", "vendor2 127.0.0.1", "vendor3 127.0.0.1"}
+	soon(t, "all are told", func() bool { return len(told()) >= len(want) })
+	h.stop()
+	if got := told(); !slices.Equal(got, want) {
+		t.Errorf("told of %v, want %v", got, want)
+	}
+}
+
+// liar shows one key and signs with another.
+type liar struct {
+	shown ssh.Signer
+	ssh.Signer
+}
+
+func (l liar) PublicKey() ssh.PublicKey { return l.shown.PublicKey() }
+
 func TestKeyboardInteractive(t *testing.T) {
 	h := start(t, Limits{})
 	conn, err := ssh.Dial("tcp", h.address, &ssh.ClientConfig{

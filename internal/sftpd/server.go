@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"carfluence/internal/errs"
 	"carfluence/internal/quota"
 )
 
@@ -46,7 +45,8 @@ type Config struct {
 	// AuthenticateKey tells who logs in with a key. It is called before the client has proved to have the
 	// key, and perhaps for several, so it must change nothing.
 	AuthenticateKey func(ctx context.Context, username string, key ssh.PublicKey, address netip.Addr) (Login, error)
-	// Valid is asked every Limits.Check while a connection is open; false cuts it, an error does not.
+	// Valid is asked at the start of a session and every Limits.Check while a connection is open; false cuts it, an
+	// error does not. It is asked before Receive as well, which both keep from being called.
 	Valid func(ctx context.Context, l Login) (bool, error)
 	// Receive takes a complete file. When it returns nil the file is safe elsewhere and the spooled one is
 	// deleted. An error fails the client's close or rename (an *errs.Error with its detail, any other without)
@@ -55,6 +55,9 @@ type Config struct {
 	Receive func(ctx context.Context, l Login, u Upload) error
 	// Arrived lists files received lately, which are shown in listings with their size.
 	Arrived func(ctx context.Context, l Login) ([]Arrived, error)
+	// Failed, unless nil, is told when a connection has offered keys for a user name, no password, and ends without a
+	// login. Of failed passwords Authenticate knows. It must not wait for long.
+	Failed func(ctx context.Context, username string, address netip.Addr)
 
 	Limits Limits
 	Now    func() time.Time
@@ -75,7 +78,7 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	if c.HostKey == nil || c.Authenticate == nil || c.AuthenticateKey == nil || c.Valid == nil || c.Receive == nil || c.Arrived == nil ||
 		c.Now == nil || c.Log == nil || c.Spool == "" {
-		return nil, errors.New("sftpd: every field of Config but Limits has to be set")
+		return nil, errors.New("sftpd: every field of Config but Failed and Limits has to be set")
 	}
 	c.Limits = c.Limits.withDefaults()
 	if err := os.MkdirAll(c.Spool, 0o700); err != nil {
@@ -149,7 +152,9 @@ func (s *Server) connect(soft, hard context.Context, nc net.Conn) {
 	log.Debug("connected")
 	w := &wire{Conn: nc, now: s.config.Now}
 	w.heard.Store(s.config.Now().UnixNano())
-	c := &connection{server: s, limits: s.config.Limits, ctx: hard, soft: soft, wire: w, address: address, log: log}
+	c := &connection{
+		server: s, limits: s.config.Limits, ctx: hard, soft: soft, wire: w, address: address, log: log, keyed: map[string]bool{},
+	}
 	c.serve()
 }
 
@@ -180,8 +185,9 @@ func (s *Server) enter(integration string) (d *drop, leave func(), err error) {
 	}), nil
 }
 
-// Sweep deletes partial files that have not grown for Limits.PartialAge, also those of logins that never
-// come again. Serve calls it now and then.
+// Sweep deletes partial files that have not grown for Limits.PartialAge and made folders not used for as long, also
+// those of logins that never come again, and lets go of what logins without a connection have open. Serve calls it
+// now and then.
 func (s *Server) Sweep() error {
 	folders, err := os.ReadDir(s.config.Spool)
 	if err != nil {
@@ -199,7 +205,7 @@ func (s *Server) Sweep() error {
 		}
 		d.sweep(s.config.Now().Add(-s.config.Limits.PartialAge))
 		leave()
-		all = append(all, s.forgetEmpty(f.Name()))
+		all = append(all, s.forget(f.Name()))
 	}
 	return errors.Join(all...)
 }
@@ -210,35 +216,20 @@ func (s *Server) sweep() {
 	}
 }
 
-// forgetEmpty removes the folder of a login with nothing in it and no connection.
-func (s *Server) forgetEmpty(integration string) error {
+// forget closes the folder of a login without a connection, and removes it when there is nothing in it. It is opened
+// again when the login comes back.
+func (s *Server) forget(integration string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d := s.drops[integration]; d.users > 0 || !d.empty() {
+	d := s.drops[integration]
+	if d == nil || d.users > 0 || !d.spare() {
 		return nil
 	}
-	return s.removeFolder(integration)
-}
-
-// Forget deletes everything of an integration that is no more. Its connections have to be gone: Valid has
-// said no, or they are refused.
-func (s *Server) Forget(integration string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !validID(integration) {
-		return errs.Invalid("invalid", "the integration's id can't name a folder")
-	}
-	if d := s.drops[integration]; d != nil && d.users > 0 {
-		return errs.Conflict("conflict", "the integration is still connected")
-	}
-	return s.removeFolder(integration)
-}
-
-// removeFolder deletes a login's folder. The caller holds s.mu and knows that nobody uses it.
-func (s *Server) removeFolder(integration string) error {
-	if d := s.drops[integration]; d != nil {
-		d.spool.close()
-		delete(s.drops, integration)
+	empty := d.empty()
+	d.spool.close()
+	delete(s.drops, integration)
+	if !empty {
+		return nil
 	}
 	if err := os.RemoveAll(filepath.Join(s.config.Spool, integration)); err != nil {
 		return fmt.Errorf("remove spool folder: %w", err)

@@ -67,6 +67,11 @@ func (s *spool) save(id string, r record) error {
 	return nil
 }
 
+// use notes on disk when a made folder was used.
+func (s *spool) use(id string, at time.Time) error {
+	return s.root.Chtimes(id+recordSuffix, at, at)
+}
+
 // remove deletes a pair, the description last: one without data is swept up, data without one as well.
 func (s *spool) remove(id string) error {
 	var all []error
@@ -136,6 +141,11 @@ func (s *spool) read(id string) (kept, bool) {
 		return k, false
 	}
 	if k.record.Directory {
+		info, err := s.root.Stat(id + recordSuffix)
+		if err != nil {
+			return k, false
+		}
+		k.touched = info.ModTime()
 		return k, true
 	}
 	f, err := s.root.OpenFile(id+dataSuffix, os.O_RDWR, 0)
@@ -148,6 +158,11 @@ func (s *spool) read(id string) (kept, bool) {
 		return k, false
 	}
 	k.touched = info.ModTime()
-	k.record.Whole = min(k.record.Whole, info.Size())
+	if info.Size() < k.record.Whole { // the disk has lost the rest
+		k.record.Whole, k.record.Closed = info.Size(), false
+	}
+	if k.record.Whole == info.Size() {
+		return k, true // untouched: cutting nothing off would make it look new
+	}
 	return k, k.record.Whole >= 0 && f.Truncate(k.record.Whole) == nil
 }

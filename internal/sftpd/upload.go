@@ -24,14 +24,16 @@ type upload struct {
 	part       *partial
 	file       *os.File
 	appendOnly bool
+	resumed    bool // it goes on with one that the client has not closed cleanly
 
 	writes sync.RWMutex // shared by writes under way; held before mu
 
-	mu      sync.Mutex
-	extent  extent
-	failed  error // the first failure: the file is not complete, whatever the client says
-	marked  int64 // bytes that the description on disk vouches for
-	marking bool
+	mu        sync.Mutex
+	extent    extent
+	failed    error // the first failure: the file is not complete, whatever the client says
+	shortened bool  // the client has cut bytes off and written none since
+	marked    int64 // bytes that the description on disk vouches for
+	marking   bool
 }
 
 // WriteAt implements io.WriterAt.
@@ -83,6 +85,7 @@ func (u *upload) written(from, to int64) error {
 	if !u.extent.add(from, to) {
 		return failure("the file comes in too many separate pieces")
 	}
+	u.shortened = u.shortened && from == to
 	whole := u.extent.whole()
 	if whole-u.marked < markEvery || u.marking {
 		return nil
@@ -124,9 +127,9 @@ func (u *upload) sync() error {
 	if u.failed != nil {
 		return u.failed
 	}
-	err := u.mark(u.extent.whole(), u.file.Sync())
+	u.failed = u.mark(u.extent.whole(), u.file.Sync()) // what a failed sync has lost, the next one does not miss
 	u.drop.spool.syncFolder()
-	return err
+	return u.failed
 }
 
 // truncate shortens the file under way.
@@ -141,17 +144,19 @@ func (u *upload) truncate(size int64) error {
 	if size > u.extent.size() {
 		return failure("a file can be shortened, not lengthened")
 	}
+	u.shortened = u.shortened || size < u.extent.size()
 	if size < u.marked {
-		if err := u.mark(size, nil); err != nil {
-			return err
-		}
+		u.failed = u.mark(size, nil)
+	}
+	if u.failed != nil {
+		return u.failed
 	}
 	u.extent.cut(size)
 	u.drop.resize(u.part, size)
 	if err := u.file.Truncate(size); err != nil {
-		return diskFault(err)
+		u.failed = diskFault(err)
 	}
-	return nil
+	return u.failed
 }
 
 // TransferError implements sftp.TransferError: the connection is gone.
@@ -166,12 +171,13 @@ func (u *upload) settle() (whole int64, reason, err error) {
 	defer u.mu.Unlock()
 	whole, reason = u.extent.whole(), u.outcome()
 	u.failed = errClosed
-	err = errors.Join(u.file.Truncate(whole), u.file.Sync())
-	u.drop.finish(u.part, whole, reason == nil)
+	err = errors.Join(u.file.Truncate(whole), u.file.Sync(), u.file.Close())
+	u.drop.finish(u.part, whole, reason == nil && err == nil)
 	if err == nil {
 		err = u.drop.describe(u.part, whole)
 	}
-	if err := errors.Join(err, u.file.Close()); err != nil {
+	if err != nil {
+		u.drop.finish(u.part, whole, false)
 		return whole, reason, fmt.Errorf("settle upload: %w", err)
 	}
 	return whole, reason, nil
@@ -184,6 +190,13 @@ func (u *upload) outcome() error {
 	}
 	if whole := u.extent.whole(); whole < u.extent.size() {
 		return failure("the file has a gap after byte %d and was not taken; upload it from the beginning", whole)
+	}
+	first, grown := u.extent.first()
+	switch {
+	case u.resumed && !grown:
+		return failure("no byte was added to an interrupted upload; resume or repeat it")
+	case u.resumed && u.shortened && first > 0: // OpenSSH cuts to what has certainly arrived when it is interrupted
+		return failure("the upload was interrupted again; resume or repeat it")
 	}
 	return nil
 }

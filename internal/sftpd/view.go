@@ -127,8 +127,16 @@ func (d *drop) tree(arrived []Arrived) map[string]entry {
 	return all
 }
 
+// look notes that a name is used.
+func (d *drop) look(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.use(name)
+}
+
 // stat finds one file or folder.
 func (d *drop) stat(name string, arrived []Arrived) (entry, error) {
+	d.look(name)
 	if e, ok := d.tree(arrived)[name]; ok {
 		return e, nil
 	}
@@ -137,6 +145,7 @@ func (d *drop) stat(name string, arrived []Arrived) (entry, error) {
 
 // list reads a folder, sorted by name.
 func (d *drop) list(name string, arrived []Arrived) (listing, error) {
+	d.look(name)
 	all := d.tree(arrived)
 	if e, ok := all[name]; !ok {
 		return nil, missing(name)

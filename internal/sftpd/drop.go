@@ -349,7 +349,7 @@ func (d *drop) rmdir(name string, arrived []Arrived) error {
 
 // sweep deletes partial files and made folders that nobody has touched since a time, and forgets which arrived
 // files of before are hidden.
-func (d *drop) sweep(before time.Time) {
+func (d *drop) sweep(before, unused time.Time) {
 	d.mu.Lock()
 	var old []*partial
 	for _, p := range d.partials {
@@ -367,7 +367,7 @@ func (d *drop) sweep(before time.Time) {
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.moved, func(_ string, m move) bool { return m.at.Before(before) })
 	for name, f := range d.folders {
-		if !f.used.Before(before) || d.holds(name) {
+		if !f.used.Before(unused) || d.holds(name) {
 			continue
 		}
 		if err := d.spool.remove(f.id); err != nil {

@@ -28,7 +28,8 @@ type Limits struct {
 	SpoolBytes  int64         // all partial files of one login together; 4 GiB
 	Partials    int           // partial files of one login; 100
 	Directories int           // made folders of one login; 100
-	PartialAge  time.Duration // a partial file that has not grown, or a made folder not used, for this long is deleted by Sweep; 24 h
+	PartialAge  time.Duration // a partial file that has not grown for this long is deleted by Sweep; 24 h
+	FolderAge   time.Duration // a made folder not used for this long is deleted by Sweep; 90 days
 
 	Failures      int64         // failed logins of an IPv4 address or IPv6 /64 in a FailureWindow, then it waits for the next; 30
 	FailureWindow time.Duration // whole seconds; 10 min
@@ -58,6 +59,7 @@ func (l Limits) withDefaults() Limits {
 	l.Partials = cmp.Or(l.Partials, 100)
 	l.Directories = cmp.Or(l.Directories, 100)
 	l.PartialAge = cmp.Or(l.PartialAge, 24*time.Hour)
+	l.FolderAge = cmp.Or(l.FolderAge, 90*24*time.Hour)
 	l.Failures = cmp.Or(l.Failures, 30)
 	l.FailureWindow = cmp.Or(l.FailureWindow, 10*time.Minute)
 	l.Receive = cmp.Or(l.Receive, 10*time.Minute)

@@ -297,7 +297,7 @@ func TestOrderlyEnd(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
-	h := start(t, Limits{PartialAge: time.Hour})
+	h := start(t, Limits{PartialAge: time.Hour, FolderAge: time.Hour})
 	c := h.client("vendor0")
 	put(t, c, "old.tmp", "x")
 	put(t, c, "new.tmp", "x")
@@ -338,7 +338,7 @@ func (h *house) drops() []string {
 // TestSweepForgetsTheAbsent: of logins without a connection no folder stays open, and what they left ages on disk,
 // however often it is looked at.
 func TestSweepForgetsTheAbsent(t *testing.T) {
-	h := start(t, Limits{PartialAge: time.Hour})
+	h := start(t, Limits{PartialAge: time.Hour, FolderAge: time.Hour})
 	folder := filepath.Join(h.spool, "id-vendor0")
 	c, other := h.client("vendor0"), h.client("vendor1")
 	must(t, c.Mkdir("in"), c.Mkdir("in/deep"), c.Mkdir("unused"))
@@ -410,7 +410,7 @@ func (c *client) names(folder string) []string {
 
 // TestFolderInUseStays: made folders don't age while they are used, or hold something.
 func TestFolderInUseStays(t *testing.T) {
-	h := start(t, Limits{PartialAge: time.Hour})
+	h := start(t, Limits{PartialAge: time.Hour, FolderAge: time.Hour})
 	c := h.client("vendor0")
 	must(t, c.Mkdir("put"), c.Mkdir("stat"), c.Mkdir("list"), c.Mkdir("renamed"), c.Mkdir("holds"), c.Mkdir("idle"))
 	put(t, c, "holds/x.part", "x")

@@ -185,7 +185,7 @@ func (s *Server) enter(integration string) (d *drop, leave func(), err error) {
 	}), nil
 }
 
-// Sweep deletes partial files that have not grown for Limits.PartialAge and made folders not used for as long, also
+// Sweep deletes partial files that have not grown for Limits.PartialAge and made folders not used for Limits.FolderAge, also
 // those of logins that never come again, and lets go of what logins without a connection have open. Serve calls it
 // now and then.
 func (s *Server) Sweep() error {
@@ -203,7 +203,8 @@ func (s *Server) Sweep() error {
 			all = append(all, err)
 			continue
 		}
-		d.sweep(s.config.Now().Add(-s.config.Limits.PartialAge))
+		now, l := s.config.Now(), s.config.Limits
+		d.sweep(now.Add(-l.PartialAge), now.Add(-l.FolderAge))
 		leave()
 		all = append(all, s.forget(f.Name()))
 	}

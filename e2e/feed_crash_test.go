@@ -143,7 +143,7 @@ func (x *source) grown(data string) {
 // without anybody's doing.
 func TestKilledFeeds(t *testing.T) {
 	t.Parallel()
-	rows := rounds(2000, 6000)
+	rows := rounds(2000, 3000)
 	data := t.TempDir()
 	s := serve(t, data)
 	key := s.feedKey()

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -31,15 +30,6 @@ func (serveCommand) Help() string {
 administrator. A generated password is printed once on standard output and never logged. Logs are JSON lines on standard
 error. When connections are accepted, one line with the address is printed: "carfluence listening on http://…" (port 0
 picks a free one). SIGINT and SIGTERM end it in order: requests under way are answered first.`
-}
-
-// shareProcessors lets the operating system share the processors between a large file and requests: Go itself lets a
-// goroutine that computes run for 10 ms while others wait. A page's p99 beside a file of a million rows fell from 5 to 1.5
-// times its quiet value. It comes after all that is sized by the number of processors.
-func shareProcessors() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
-	}
 }
 
 // Run serves until it is told to stop.
@@ -82,7 +72,6 @@ func (cmd *serveCommand) Run(c *console) error {
 			return err
 		}
 	}
-	shareProcessors()
 	return s.Run(c, l, func() {
 		c.demoLines(s.URL(l), first, demo)
 		if cmd.Demo && first == nil {

@@ -59,7 +59,9 @@ func (s *Stores) NewFeeds(f *feed.Feeds, c Feeds) (*job.Queue, error) {
 	f.Enqueue = func(ctx context.Context, tx *sqldb.Tenant, integrationID string) error {
 		return q.Enqueue(ctx, tx.DB(), processFiles{tx.Group(), integrationID})
 	}
+	shared := &processors{}
 	job.Handle(q, job.Worker[processFiles]{Work: func(ctx context.Context, a processFiles) error {
+		defer shared.share()()
 		err := f.Work(ctx, s.Stock.Tenant(a.Group), a.Integration)
 		if errors.Is(err, feed.ErrBusy) {
 			return job.Snooze(busyAgain)

@@ -336,7 +336,7 @@ func (p *processing) hold(ctx context.Context) error {
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
 			return err
 		}
-		if err := setStatus(ctx, tx, p.in.ID, StatusActive, p.run.Filename+": "+p.run.Detail, p.f.Now()); err != nil {
+		if err := setStatus(ctx, tx, p.in.ID, StatusActive, p.run.waits(), p.f.Now()); err != nil {
 			return err
 		}
 		return supersedeHeld(ctx, tx, p.in.ID, p.run.ID)

@@ -376,6 +376,9 @@ func TestGuardHoldsWhatWouldSellTooMuch(t *testing.T) {
 	if r, err := w.Discard(t.Context(), w.t, by, in.ID, discarded.ID); err != nil || r.Status != RunDiscarded {
 		t.Errorf("discarded: %v %s", err, r.Status)
 	}
+	if got, _ := w.Integration(t.Context(), w.t, in.ID); got.StatusReason != "" {
+		t.Errorf("a discarded file still stands on its integration: %s", got.StatusReason)
+	}
 	superseded := w.drop(in, "short.csv", stockFile(31, 45, "9000"))
 	w.completes(in, "whole.csv", stockFile(13, 45, "9000"), Counts{Total: 32, Updated: 32})
 	if r := w.log(superseded); r.Status != RunSuperseded || w.active() != 32 {

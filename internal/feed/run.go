@@ -152,10 +152,22 @@ func tooLate(later Run, is bool) error {
 // Discard gives a held file up.
 func (f *Feeds) Discard(ctx context.Context, t *sqldb.Tenant, by audit.Actor, integrationID, runID string) (Run, error) {
 	return f.decide(ctx, t, by, integrationID, runID, "feed.discarded", func(tx *sqldb.Tenant, r *Run) error {
+		in, err := f.Integration(ctx, tx, integrationID)
+		if err != nil {
+			return err
+		}
+		if in.StatusReason == r.waits() {
+			if err := setStatus(ctx, tx, integrationID, StatusActive, "", f.Now()); err != nil {
+				return err
+			}
+		}
 		r.Status = RunDiscarded
 		return updateRun(ctx, tx, r)
 	})
 }
+
+// waits is what an integration says of a held file.
+func (r *Run) waits() string { return r.Filename + ": " + r.Detail }
 
 func (f *Feeds) decide(ctx context.Context, t *sqldb.Tenant, by audit.Actor, integrationID, runID, event string, act func(*sqldb.Tenant, *Run) error) (r Run, err error) {
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {

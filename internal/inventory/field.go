@@ -281,9 +281,6 @@ func (s Set) Has(f Field) bool { return s[f/64]&(1<<(f%64)) != 0 }
 // Empty tells whether no field is.
 func (s Set) Empty() bool { return s == Set{} }
 
-// Overlaps tells whether the sets have a field in common.
-func (s Set) Overlaps(t Set) bool { return s[0]&t[0]|s[1]&t[1] != 0 }
-
 // Names lists the set in the fields' order.
 func (s Set) Names() []string {
 	names := []string{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
@@ -29,17 +28,8 @@ func newClient(p *pool, c *river.Config) (*client, error) {
 
 // Enqueue stores a job in the transaction tx (or, outside one, in its own), to be run once that is committed.
 func (q *Queue) Enqueue(ctx context.Context, tx *sqldb.DB, args Args) error {
-	return q.insert(ctx, tx, args, nil)
-}
-
-// EnqueueAt is Enqueue for a job that is not to be run before a time.
-func (q *Queue) EnqueueAt(ctx context.Context, tx *sqldb.DB, at time.Time, args Args) error {
-	return q.insert(ctx, tx, args, &river.InsertOpts{ScheduledAt: at})
-}
-
-func (q *Queue) insert(ctx context.Context, tx *sqldb.DB, args Args, o *river.InsertOpts) error {
 	return tx.Lend(ctx, "enqueue "+args.Kind(), func(tx *sql.Tx) error {
-		_, err := q.inserter.InsertTx(ctx, tx, args, o)
+		_, err := q.inserter.InsertTx(ctx, tx, args, nil)
 		return err
 	})
 }

@@ -255,19 +255,6 @@ func TestASnoozedJobDoesNotUseUpItsAttempts(t *testing.T) {
 	receive(t, done)
 }
 
-func TestAJobForLaterWaits(t *testing.T) {
-	db := sqldbtest.Open(t, sqldb.Stock)
-	done := make(chan time.Time, 1)
-	r := start(t, db, job.Options{}, job.Worker[importFile]{Work: func(context.Context, importFile) error { done <- time.Now(); return nil }})
-	at := time.Now().Add(1200 * time.Millisecond)
-	if err := r.EnqueueAt(t.Context(), db, at, importFile{1}); err != nil {
-		t.Fatal(err)
-	}
-	if ran := receive(t, done); ran.Before(at.Add(-2 * time.Millisecond)) { // stored in milliseconds
-		t.Errorf("ran %v early", at.Sub(ran))
-	}
-}
-
 func TestAScheduleRunsAtTheStartAndDoesNotPileUp(t *testing.T) {
 	db := sqldbtest.Open(t, sqldb.Stock)
 	q, log := newQueue(t, db, job.Options{})

@@ -83,7 +83,11 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 		return Report{}, err
 	}
 	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		if err := l.apply(ctx, tx); err != nil {
+		w, err := im.Stock.Writer(ctx, tx, l.from)
+		if err != nil {
+			return err
+		}
+		if err := l.apply(ctx, tx, w); err != nil {
 			return err
 		}
 		r.complete(l)

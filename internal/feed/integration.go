@@ -201,7 +201,11 @@ func (f *Feeds) DeleteIntegration(ctx context.Context, t *sqldb.Tenant, by audit
 			return err
 		}
 		from := inventory.Source{Name: stored.Type, IntegrationID: id, ActorType: by.Type, ActorID: by.ID, ActorName: by.Name}
-		if err := f.Stock.Abandon(ctx, tx, from); err != nil {
+		w, err := f.Stock.Writer(ctx, tx, from)
+		if err != nil {
+			return err
+		}
+		if err := w.Abandon(ctx); err != nil {
 			return err
 		}
 		if err := deleteIntegration(ctx, tx, id); err != nil {

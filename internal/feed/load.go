@@ -211,9 +211,9 @@ func hashVIN(vin string) uint64 {
 	return h
 }
 
-// apply reads, maps and writes the rows with something to say, joining the caller's transaction. Mapping runs ahead of
-// writing.
-func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant) error {
+// apply reads, maps and writes the rows with something to say, joining the transaction of the writer, tx. Mapping runs ahead
+// of writing.
+func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writer) error {
 	if l.survey.news.n == 0 {
 		l.same = l.survey.rows
 		l.counts.Updated, l.counts.Total = l.same, l.same
@@ -250,7 +250,7 @@ func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant) error {
 		if b.err != nil {
 			return b.err
 		}
-		if err := l.write(ctx, tx, &b); err != nil {
+		if err := l.write(ctx, tx, w, &b); err != nil {
 			return err
 		}
 	}
@@ -342,7 +342,7 @@ func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row Row) {
 }
 
 // write stores one batch.
-func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, b *batch) error {
+func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writer, b *batch) error {
 	for _, p := range b.entries {
 		l.note(p)
 	}
@@ -365,7 +365,7 @@ func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, b *batch) error {
 		c.Put(inventory.DealershipID, p.id)
 		kept = append(kept, *c)
 	}
-	outcomes, err := l.stock.Apply(ctx, tx, kept, l.from)
+	outcomes, err := w.Apply(ctx, kept)
 	if err != nil {
 		return err
 	}

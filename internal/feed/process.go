@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"carfluence/internal/errs"
@@ -67,6 +69,7 @@ type processing struct {
 	absent   absence
 
 	confirmed int64 // vehicles whose sale was confirmed
+	refresh   bool  // rules or the merge config have changed since the file before
 }
 
 func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r Run) error {
@@ -83,16 +86,30 @@ func (f *Feeds) process(ctx context.Context, t *sqldb.Tenant, in Integration, r 
 	if err != nil {
 		return err
 	}
-	p.run.AppliedAs = in.settings(dealers)
+	edition, err := f.Stock.Edition(ctx, t)
+	if err != nil {
+		return err
+	}
+	p.run.AppliedAs = in.settings(dealers) + editionMark + strconv.FormatInt(edition, 10)
 	last, ok, err := selectLastCompleted(ctx, t, in.ID)
 	if err != nil {
 		return err
 	}
+	p.refresh = ok && editionOf(last) != editionOf(p.run)
 	// Rows about vehicles that were not known then may be about known ones now.
 	if ok && last.SHA256 == r.SHA256 && last.AppliedAs == p.run.AppliedAs && last.Counts.Skipped == 0 {
 		return p.repeat(ctx, last)
 	}
 	return p.read(ctx)
+}
+
+// editionMark stands in AppliedAs before the inventory's edition.
+const editionMark = "."
+
+// editionOf is by which edition of rules and merge configs the integration's vehicles show since the run.
+func editionOf(r Run) string {
+	_, edition, _ := strings.Cut(r.AppliedAs, editionMark)
+	return edition
 }
 
 func olderThan(newer Run, is bool) error {
@@ -153,8 +170,8 @@ func (p *processing) read(ctx context.Context) error {
 	if p.mustHold() {
 		return p.hold(ctx)
 	}
-	return p.commit(ctx, func(tx *sqldb.Tenant) error {
-		if err := p.load.apply(ctx, tx); err != nil {
+	return p.commit(ctx, func(tx *sqldb.Tenant, w *inventory.Writer) error {
+		if err := p.load.apply(ctx, tx, w); err != nil {
 			return err
 		}
 		p.run.Counts = p.load.counts
@@ -195,7 +212,7 @@ func (p *processing) repeat(ctx context.Context, last Run) error {
 	if p.mustHold() {
 		return p.hold(ctx)
 	}
-	return p.commit(ctx, func(tx *sqldb.Tenant) error { return copyProblems(ctx, tx, last.ID, p.run.ID) })
+	return p.commit(ctx, func(tx *sqldb.Tenant, _ *inventory.Writer) error { return copyProblems(ctx, tx, last.ID, p.run.ID) })
 }
 
 // judge finds out what becomes of the vehicles that the file does not list; without lists, the same as the file before did
@@ -212,14 +229,24 @@ func (p *processing) judge(ctx context.Context, lists func(vin string) bool) err
 }
 
 // commit writes what a file does, whole or not at all: its rows, what it does not list, and its log.
-func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant) error) error {
+func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant, w *inventory.Writer) error) error {
 	err := p.t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		if err := rows(tx); err != nil {
+		w, err := p.f.Stock.Writer(ctx, tx, p.source())
+		if err != nil {
 			return err
 		}
-		if err := p.leave(ctx, tx); err != nil {
+		if err := rows(tx, w); err != nil {
 			return err
 		}
+		if err := p.leave(ctx, w); err != nil {
+			return err
+		}
+		if p.refresh {
+			if err := w.RefreshAll(ctx); err != nil {
+				return err
+			}
+		}
+		p.ruled(w)
 		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), int64(len(p.absent.sold))
 		p.f.finish(&p.run)
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
@@ -241,28 +268,26 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant) err
 }
 
 // leave counts and retires what the file does not list.
-func (p *processing) leave(ctx context.Context, tx *sqldb.Tenant) error {
-	from := p.source()
+func (p *processing) leave(ctx context.Context, w *inventory.Writer) error {
 	if p.load != nil {
-		for present := p.load.survey.present; len(present) > 0; {
-			n := min(batchRows, len(present))
-			if err := p.f.Stock.Present(ctx, tx, present[:n], from); err != nil {
-				return err
-			}
-			present = present[n:]
-		}
-	}
-	if err := p.f.Stock.Miss(ctx, tx, p.absent.missed, p.run.ReceivedAt, from); err != nil {
-		return err
-	}
-	for sold := p.absent.sold; len(sold) > 0; {
-		n := min(batchRows, len(sold))
-		if err := p.f.Stock.Retire(ctx, tx, sold[:n], from); err != nil {
+		if err := w.Present(ctx, p.load.survey.present); err != nil {
 			return err
 		}
-		sold = sold[n:]
 	}
-	return nil
+	if err := w.Miss(ctx, p.absent.missed, p.run.ReceivedAt); err != nil {
+		return err
+	}
+	return w.Retire(ctx, p.absent.sold)
+}
+
+// ruled notes in the log which rules could not do their work.
+func (p *processing) ruled(w *inventory.Writer) {
+	if p.run.Report.Repeated { // and so are they
+		return
+	}
+	for _, f := range w.RuleFaults() {
+		p.run.Report.Rules = append(p.run.Report.Rules, RuleFaults{f.Rule.ID, f.Rule.Name, f.Count, f.VIN, f.Field.String(), f.Reason})
+	}
 }
 
 // settle tells the integration how its latest file looked.

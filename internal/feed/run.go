@@ -63,17 +63,28 @@ type Counts struct {
 
 // RunReport is what else is worth telling of a file.
 type RunReport struct {
-	Charset   string      `json:"charset,omitempty"`
-	Delimiter string      `json:"delimiter,omitempty"`
-	Layout    string      `json:"layout,omitempty"` // of a file without a header
-	Unpacked  string      `json:"unpacked,omitempty"`
-	Columns   []string    `json:"columns,omitempty"`
-	Unmapped  []string    `json:"unmapped,omitempty"`
-	Notes     []string    `json:"notes,omitempty"`
-	Repeated  bool        `json:"repeated,omitempty"` // the same bytes as the file before: its rows were not processed again
-	Kinds     []KindCount `json:"kinds,omitempty"`    // of warnings, commonest first
-	Would     *Would      `json:"would,omitempty"`    // of held
-	Unlisted  int64       `json:"unlisted,omitempty"` // problems beyond those that are kept
+	Charset   string       `json:"charset,omitempty"`
+	Delimiter string       `json:"delimiter,omitempty"`
+	Layout    string       `json:"layout,omitempty"` // of a file without a header
+	Unpacked  string       `json:"unpacked,omitempty"`
+	Columns   []string     `json:"columns,omitempty"`
+	Unmapped  []string     `json:"unmapped,omitempty"`
+	Notes     []string     `json:"notes,omitempty"`
+	Repeated  bool         `json:"repeated,omitempty"` // the same bytes as the file before: its rows were not processed again
+	Kinds     []KindCount  `json:"kinds,omitempty"`    // of warnings, commonest first
+	Would     *Would       `json:"would,omitempty"`    // of held
+	Unlisted  int64        `json:"unlisted,omitempty"` // problems beyond those that are kept
+	Rules     []RuleFaults `json:"rules,omitempty"`    // rules that could not do their work on some vehicles
+}
+
+// RuleFaults count on how many fields a rule could not do its work, as for want of an operand.
+type RuleFaults struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Count  int64  `json:"count"`
+	VIN    string `json:"vin"` // of an example
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
 }
 
 // KindCount counts warnings of one kind.

@@ -2,83 +2,38 @@ package inventory
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"carfluence/internal/money"
-	"carfluence/internal/sqldb"
 )
 
-// Apply merges a batch of changes into the inventory, joining the caller's transaction: the source's records,
-// vehicles, history, counters and version. The outcomes are in the batch's order; of several changes of one VIN
-// the last word wins. A batch of a thousand changes or so is the cheapest.
-func (s *Stock) Apply(ctx context.Context, tx *sqldb.Tenant, batch []Change, from Source) ([]Outcome, error) {
-	outcomes, _, err := s.apply(ctx, tx, batch, from, false)
-	return outcomes, err
-}
-
-// work is one batch on its way.
-type work struct {
-	from     Source
-	override bool      // what the changes set becomes an override, what they erase is released
-	now      time.Time // whole seconds
-	moment   time.Time // microseconds
-	days     calendar
-	stored   map[string]*Vehicle
-	inserts  []*Vehicle // and vehicles whose indexed columns change
-	updates  []*Vehicle
-	records  []*record
-	marks    []*record // records whose marks alone change
-	history  []entry
-	scratch  []byte
-	counts   counts
-}
-
-// entry is one row of history.
-type entry struct {
-	vin     string
-	n       int64
-	kind    ChangeType
-	changes string // changed_fields
-	line    int
-}
-
-// begin reads what a batch needs to know.
-func (s *Stock) begin(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source) (*work, error) {
-	days, err := s.calendar(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	w := &work{from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond), days: days, counts: counts{}}
-	w.stored, err = selectBatch(ctx, tx, vins, days)
-	return w, err
-}
-
-func (s *Stock) apply(ctx context.Context, tx *sqldb.Tenant, batch []Change, from Source, override bool) ([]Outcome, *work, error) {
+// Apply merges a batch of changes of the writer's source into the inventory: the source's records, vehicles, history,
+// counters and version. The outcomes are in the batch's order; of several changes of one VIN the last word wins. A batch
+// of a thousand changes or so is the cheapest.
+func (w *Writer) Apply(ctx context.Context, batch []Change) ([]Outcome, error) {
 	changes, place := combine(batch)
 	vins := make([]string, len(changes))
 	for i := range changes {
 		vins[i] = changes[i].VIN
 	}
-	w, err := s.begin(ctx, tx, vins, from)
-	if err != nil {
-		return nil, nil, err
+	if err := w.begin(ctx, vins); err != nil {
+		return nil, err
 	}
-	w.override = override
 	combined := make([]Outcome, len(changes))
 	for i := range changes {
-		if combined[i], err = w.change(ctx, tx, &changes[i]); err != nil {
-			return nil, nil, err
+		var err error
+		if combined[i], err = w.change(ctx, &changes[i]); err != nil {
+			return nil, err
 		}
 	}
-	if err := w.write(ctx, tx); err != nil {
-		return nil, nil, err
+	if err := w.write(ctx); err != nil {
+		return nil, err
 	}
 	outcomes := make([]Outcome, len(batch))
 	for i, at := range place {
 		outcomes[i] = combined[at]
 	}
-	return outcomes, w, nil
+	return outcomes, nil
 }
 
 // combine makes one change of all changes of a VIN; place says where each went.
@@ -119,7 +74,7 @@ func (c *Change) add(later *Change) {
 }
 
 // change merges one change into its source's record and what follows from it into the vehicle.
-func (w *work) change(ctx context.Context, tx *sqldb.Tenant, c *Change) (Outcome, error) {
+func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
 	v, known := w.stored[c.VIN]
 	if !known {
 		if w.from.UpdateOnly || w.from.Lead {
@@ -142,11 +97,7 @@ func (w *work) change(ctx context.Context, tx *sqldb.Tenant, c *Change) (Outcome
 	}
 	v.releaseEmpty()
 	if !fresh && changed.Empty() && r.goneAt.IsZero() && r.standing == w.from.standing() && v.Overrides == was.Overrides {
-		if r.hash != c.Hash || r.missed > 0 {
-			r.seen(c.Hash)
-			w.marks = append(w.marks, r)
-		}
-		return Unchanged, nil
+		return Unchanged, w.unchanged(ctx, v, &was, r, c)
 	}
 	r.seen(c.Hash)
 	r.standing, r.goneAt = w.from.standing(), time.Time{}
@@ -154,11 +105,33 @@ func (w *work) change(ctx context.Context, tx *sqldb.Tenant, c *Change) (Outcome
 		r.changedAt = w.moment
 	}
 	w.records = append(w.records, r)
-	return Updated, w.follow(ctx, tx, v, &was, c.Line)
+	faulty, err := w.follow(ctx, v, &was, c.Line)
+	if faulty {
+		r.hash = 0
+	}
+	return Updated, err
+}
+
+// unchanged notes a row that says nothing new of its vehicle. Rules that could not do their work on it are tried, and
+// counted, again: its hash is 0.
+func (w *Writer) unchanged(ctx context.Context, v, was *Vehicle, r *record, c *Change) error {
+	if r.hash == c.Hash && r.missed == 0 && c.Hash != 0 {
+		return nil
+	}
+	before := *r
+	r.seen(c.Hash)
+	faulty, err := w.follow(ctx, v, was, c.Line)
+	if faulty {
+		r.hash = 0
+	}
+	if r.hash != before.hash || before.missed > 0 {
+		w.marks = append(w.marks, r)
+	}
+	return err
 }
 
 // record adds the source's first record of a vehicle.
-func (w *work) record(v *Vehicle) *record {
+func (w *Writer) record(v *Vehicle) *record {
 	r := &record{vin: v.VIN, source: w.from.id(), standing: w.from.standing(), createdAt: w.now, changedAt: w.moment}
 	v.records = append(v.records, r)
 	return r
@@ -167,44 +140,81 @@ func (w *work) record(v *Vehicle) *record {
 // seen notes that the source's file holds the vehicle, in a row with this hash.
 func (r *record) seen(hash int64) { r.hash, r.missed, r.missedSince = hash, 0, time.Time{} }
 
-// follow makes a vehicle show what its records say now, with history of what that changes.
-func (w *work) follow(ctx context.Context, tx *sqldb.Tenant, v, was *Vehicle, line int) error {
-	v.Values = shown(v.records, v.Overrides, w.days.has)
-	v.SourceIntegrationID = latestIntegration(v.records)
+// follow makes a vehicle show what its records and the rules say now, with history of what that changes. faulty tells
+// that a rule could not do its work.
+func (w *Writer) follow(ctx context.Context, v, was *Vehicle, line int) (faulty bool, err error) {
+	w.touched = append(w.touched, v)
+	look := w.look(v)
+	faulty = len(w.ruling.Faults) > 0
 	if v.Values == was.Values && v.SourceIntegrationID == was.SourceIntegrationID && v.Overrides == was.Overrides {
-		return nil
+		if v.made != was.made {
+			w.updates = append(w.updates, v)
+		}
+		return faulty, nil
 	}
 	changed := v.Values.differ(&was.Values, true)
 	w.counts.add(was, -1)
 	w.settle(v, changed)
 	w.counts.add(v, 1)
-	if err := w.remember(ctx, tx, v, was, changed, line); err != nil {
-		return err
+	if err := w.remember(ctx, v, was, &look, changed, line); err != nil {
+		return faulty, err
 	}
 	if v.sameIndexed(was) {
 		w.updates = append(w.updates, v)
 	} else {
 		w.inserts = append(w.inserts, v)
 	}
-	return nil
+	return faulty, nil
+}
+
+// look is how a vehicle came to show what it does.
+type look struct {
+	sources Values // what its sources give together, overrides among them
+	from    givers
+	rules   Set // fields that show something else, by a rule
+}
+
+// look makes a vehicle show what its records and the rules say. How the rules fared is in w.ruling.
+func (w *Writer) look(v *Vehicle) (l look) {
+	l.sources, l.from = w.merge.shown(v.records, v.Overrides, w.days.has)
+	v.Values = l.sources
+	v.SourceIntegrationID = w.merge.latestIntegration(v.records)
+	w.rule(v)
+	for f := range NumFields {
+		if w.ruling.Set.Has(f) && v.Values[f] != l.sources[f] {
+			l.rules.Add(f)
+		}
+	}
+	plain := l.sources
+	if len(w.merge.Sources) > 0 {
+		plain, _ = (&Merge{}).shown(v.records, v.Overrides, w.days.has)
+	}
+	v.made = w.made(v, &plain, l.rules)
+	return l
 }
 
 // remember leaves changes in the history: every letter of what an exact source says, of others what differs by
 // meaning. What leaves no entry must not falsify what the vehicle began with, which follows from the entries: it is
 // written down before the first such change.
-func (w *work) remember(ctx context.Context, tx *sqldb.Tenant, v, was *Vehicle, changed Set, line int) error {
+func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed Set, line int) error {
 	told := Set{}
 	if !w.from.Untracked {
 		told = v.Values.differ(&was.Values, w.from.exact())
 	}
 	if told != changed {
-		if err := w.keepBeginning(ctx, tx, v, was); err != nil {
+		if err := w.keepBeginning(ctx, v, was); err != nil {
 			return err
 		}
 	}
-	for _, d := range Diff(told) {
-		v.entries++
-		w.history = append(w.history, entry{v.VIN, v.entries, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), line})
+	parts, err := w.credit(ctx, v, l, told)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		for _, d := range Diff(part.fields) {
+			v.entries++
+			w.history = append(w.history, entry{v.VIN, v.entries, part.by, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), line})
+		}
 	}
 	return nil
 }
@@ -215,7 +225,7 @@ func (v *Vehicle) sameIndexed(was *Vehicle) bool {
 }
 
 // settle updates what follows from a vehicle's values.
-func (w *work) settle(v *Vehicle, changed Set) {
+func (w *Writer) settle(v *Vehicle, changed Set) {
 	v.UpdatedAt = w.now
 	if changed.Has(Status) {
 		if v.Values[Status] == StatusSold {
@@ -237,39 +247,25 @@ func (c calendar) lotSince(v *Vehicle, now time.Time) Day {
 	return c.today(v.Values[DealershipID], v.CreatedAt)
 }
 
-func (w *work) create(c *Change) {
-	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, UpdatedAt: w.now, origin: w.origin(c.Line)}
+func (w *Writer) create(c *Change) {
+	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, UpdatedAt: w.now}
 	r := w.record(v)
 	r.values.Merge(c, true)
 	r.seen(c.Hash)
-	v.Values = shown(v.records, Set{}, w.days.has)
-	v.SourceIntegrationID = latestIntegration(v.records)
+	look := w.look(v)
+	if len(w.ruling.Faults) > 0 {
+		r.hash = 0
+	}
 	if v.Values[Status] == StatusSold {
 		v.SoldAt = w.now
 	}
 	v.LotSince = w.days.lotSince(v, w.now)
+	v.origin = w.origin(v, &look, c.Line)
 	w.stored[v.VIN] = v
 	w.counts.add(v, 1)
 	w.records = append(w.records, r)
 	w.inserts = append(w.inserts, v)
-}
-
-// origin is what the first entry of a vehicle's history says beside the fields.
-func (w *work) origin(line int) string {
-	b := append(w.scratch[:0], `{"source":`...)
-	b = appendString(b, w.from.Name)
-	b = append(b, `,"actor_type":`...)
-	b = appendString(b, w.from.ActorType)
-	b = append(b, `,"actor_id":`...)
-	b = appendString(b, w.from.ActorID)
-	b = append(b, `,"actor_name":`...)
-	b = appendString(b, w.from.ActorName)
-	b = append(b, `,"file":`...)
-	b = appendString(b, w.from.File)
-	b = append(b, `,"line":`...)
-	b = append(strconv.AppendInt(b, int64(line), 10), '}')
-	w.scratch = b
-	return string(b)
+	w.touched = append(w.touched, v)
 }
 
 // override remembers what a PATCH has set, and releases what had followed from what it sets to null.
@@ -298,26 +294,20 @@ func (v *Vehicle) releaseEmpty() {
 	}
 }
 
-func (w *work) write(ctx context.Context, tx *sqldb.Tenant) error {
-	if err := w.storeMarks(ctx, tx); err != nil {
+// write stores what a batch changes.
+func (w *Writer) write(ctx context.Context) error {
+	if err := w.storeMarks(ctx); err != nil {
 		return err
 	}
 	if len(w.inserts)+len(w.updates)+len(w.records) == 0 {
 		return nil
 	}
-	if err := w.storeVehicles(ctx, tx); err != nil {
-		return err
+	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeHistory, w.storeCounts} {
+		if err := store(ctx); err != nil {
+			return err
+		}
 	}
-	if err := w.storeRecords(ctx, tx); err != nil {
-		return err
-	}
-	if err := w.storeHistory(ctx, tx); err != nil {
-		return err
-	}
-	if err := storeCounts(ctx, tx, w.counts); err != nil {
-		return err
-	}
-	return bumpVersion(ctx, tx)
+	return bumpVersion(ctx, w.tx)
 }
 
 // count are the kept counters of a dealership, or a change to them.

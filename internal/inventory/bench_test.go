@@ -34,9 +34,13 @@ func file(n, edition int) []Change {
 func importFile(b testing.TB, s *Stock, t *sqldb.Tenant, changes []Change) (outcomes [4]int) {
 	b.Helper()
 	err := t.Transact(b.Context(), func(tx *sqldb.Tenant) error {
+		w, err := s.Writer(b.Context(), tx, Source{Name: SourceImport, IntegrationID: "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00", File: "stock.csv"})
+		if err != nil {
+			return err
+		}
 		for len(changes) > 0 {
 			n := min(1000, len(changes))
-			list, err := s.Apply(b.Context(), tx, changes[:n], Source{Name: SourceImport, IntegrationID: "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00", File: "stock.csv"})
+			list, err := w.Apply(b.Context(), changes[:n])
 			if err != nil {
 				return err
 			}

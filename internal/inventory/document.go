@@ -341,6 +341,17 @@ func appendChanges(b []byte, changed Set, old, new *Values) []byte {
 
 // withoutSensitive drops sensitive members from changed_fields; empty tells that nothing is left.
 func withoutSensitive(changes string) (kept string, empty bool) {
+	kept = membersOf(changes, func(f Field, known bool) bool { return !known || !fields[f].sensitive })
+	return kept, kept == "{}"
+}
+
+// pick keeps the members of changed_fields that are about these fields.
+func pick(changes string, set Set) string {
+	return membersOf(changes, func(f Field, known bool) bool { return known && set.Has(f) })
+}
+
+// membersOf keeps the members of changed_fields that are asked for.
+func membersOf(changes string, keep func(f Field, known bool) bool) string {
 	b := []byte{'{'}
 	rest := changes
 	for len(rest) > 1 && rest[1] == '"' {
@@ -351,10 +362,10 @@ func withoutSensitive(changes string) (kept string, empty bool) {
 			size = valueEnd(rest[end+1:])
 		}
 		if size < 0 {
-			return "{}", true
+			return "{}"
 		}
 		f, known := byName[rest[1:end-1]]
-		if !known || !fields[f].sensitive {
+		if keep(f, known) {
 			if len(b) > 1 {
 				b = append(b, ',')
 			}
@@ -362,7 +373,21 @@ func withoutSensitive(changes string) (kept string, empty bool) {
 		}
 		rest = rest[end+1+size:]
 	}
-	return string(append(b, '}')), len(b) == 1
+	return string(append(b, '}'))
+}
+
+// changedIn are the fields that changed_fields is about.
+func changedIn(changes string) (set Set, err error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(changes), &members); err != nil {
+		return set, fmt.Errorf("history is damaged: %w", err)
+	}
+	for name := range members {
+		if f, ok := byName[name]; ok {
+			set.Add(f)
+		}
+	}
+	return set, nil
 }
 
 // undo takes changed_fields back: each field gets its old value.

@@ -26,7 +26,12 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source
 		if err := s.place(ctx, tx, &c, from); err != nil {
 			return err
 		}
-		outcomes, w, err := s.apply(ctx, tx, []Change{c}, from, override)
+		w, err := s.Writer(ctx, tx, from)
+		if err != nil {
+			return err
+		}
+		w.override = override
+		outcomes, err := w.Apply(ctx, []Change{c})
 		if err != nil {
 			return err
 		}

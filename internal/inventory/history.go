@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +24,15 @@ type Entry struct {
 
 	// Began is, in an origin, the record of what the vehicle began with, where it does not follow from the entries.
 	Began json.RawMessage `json:"began,omitempty"`
+	// Rules are, in an origin, what rules made of what the source said, in their order.
+	Rules []ruledOrigin `json:"rules,omitempty"`
+}
+
+// ruledOrigin is what one rule changed when the vehicle was created.
+type ruledOrigin struct {
+	ID      string          `json:"id"`
+	Name    string          `json:"name"`
+	Changes json.RawMessage `json:"changes"` // changed_fields
 }
 
 // History returns a vehicle's entries, oldest first. Sensitive fields, and entries about nothing else, are left
@@ -47,8 +55,11 @@ func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensit
 	if err != nil {
 		return nil, err
 	}
-	first.Changes = createdChanges(&began)
-	all = slices.Insert(all, 0, first)
+	beginning, err := first.beginning(&began)
+	if err != nil {
+		return nil, err
+	}
+	all = append(beginning, all...)
 	if sensitive {
 		return all, nil
 	}
@@ -85,13 +96,36 @@ func (v *Vehicle) began(origin *Entry, all []Entry) (Values, error) {
 	return values, nil
 }
 
+// beginning is what the history begins with: what the source said, and what rules made of it.
+func (e Entry) beginning(began *Values) ([]Entry, error) {
+	list := []Entry{e}
+	raw := *began
+	for _, rule := range e.Rules {
+		if err := raw.undo(string(rule.Changes)); err != nil {
+			return nil, err
+		}
+		set, err := changedIn(string(rule.Changes))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range Diff(set) {
+			by := e
+			by.Type, by.Source, by.ActorType, by.ActorID, by.ActorName = d.Type, sourceRule, sourceRule, rule.ID, rule.Name
+			by.Changes = pick(string(rule.Changes), d.Fields)
+			list = append(list, by)
+		}
+	}
+	list[0].Changes = createdChanges(&raw)
+	return list, nil
+}
+
 // keepBeginning writes down what a vehicle began with, before a change that leaves no entry.
-func (w *work) keepBeginning(ctx context.Context, tx *sqldb.Tenant, v, was *Vehicle) error {
+func (w *Writer) keepBeginning(ctx context.Context, v, was *Vehicle) error {
 	origin, err := v.firstEntry()
 	if err != nil || len(origin.Began) > 0 {
 		return err
 	}
-	all, err := selectHistory(ctx, tx, v.VIN, v.entries)
+	all, err := selectHistory(ctx, w.tx, v.VIN, v.entries)
 	if err != nil {
 		return err
 	}
@@ -103,6 +137,55 @@ func (w *work) keepBeginning(ctx context.Context, tx *sqldb.Tenant, v, was *Vehi
 	text, err := json.Marshal(origin)
 	v.origin = string(text)
 	return err
+}
+
+// origin is what the first entry of a vehicle's history says beside what it began with.
+func (w *Writer) origin(v *Vehicle, l *look, line int) string {
+	a := &w.authors.self
+	b := append(w.scratch[:0], `{"source":`...)
+	b = appendString(b, a.source)
+	b = append(b, `,"actor_type":`...)
+	b = appendString(b, a.actorType)
+	b = append(b, `,"actor_id":`...)
+	b = appendString(b, a.actorID)
+	b = append(b, `,"actor_name":`...)
+	b = appendString(b, a.actorName)
+	b = append(b, `,"file":`...)
+	b = appendString(b, a.file)
+	b = append(b, `,"line":`...)
+	b = strconv.AppendInt(b, int64(line), 10)
+	if !l.rules.Empty() {
+		b = w.appendRuled(append(b, `,"rules":[`...), v, l)
+		b = append(b, ']')
+	}
+	w.scratch = append(b, '}')
+	return string(w.scratch)
+}
+
+// appendRuled appends what each rule made of a new vehicle.
+func (w *Writer) appendRuled(b []byte, v *Vehicle, l *look) []byte {
+	rest := l.rules
+	for f := range NumFields {
+		if !rest.Has(f) {
+			continue
+		}
+		var set Set
+		for g := f; g < NumFields; g++ {
+			if rest.Has(g) && w.ruling.By[g] == w.ruling.By[f] {
+				set.Add(g)
+				rest.Remove(g)
+			}
+		}
+		if b[len(b)-1] != '[' {
+			b = append(b, ',')
+		}
+		name := w.rules.Names[w.ruling.By[f]]
+		b = appendString(append(b, `{"id":`...), name.ID)
+		b = appendString(append(b, `,"name":`...), name.Name)
+		b = appendChanges(append(b, `,"changes":`...), set, &l.sources, &v.Values)
+		b = append(b, '}')
+	}
+	return b
 }
 
 // createdChanges is changed_fields of a vehicle's first entry: what it began with.

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"carfluence/internal/sqldb"
@@ -32,79 +33,92 @@ func (s *Stock) EachListing(ctx context.Context, t *sqldb.Tenant, integrationID 
 }
 
 // Miss notes that a file, which arrived at a time, did not list these vehicles.
-func (s *Stock) Miss(ctx context.Context, tx *sqldb.Tenant, missing []Listing, at time.Time, from Source) error {
-	w := &work{marks: make([]*record, 0, len(missing))}
+func (w *Writer) Miss(ctx context.Context, missing []Listing, at time.Time) error {
+	w.batch = batch{marks: make([]*record, 0, len(missing))}
 	for _, l := range missing {
 		if l.MissedSince.IsZero() {
 			l.MissedSince = at
 		}
-		w.marks = append(w.marks, &record{vin: l.VIN, source: from.id(), missed: l.Missed + 1, missedSince: l.MissedSince})
+		w.marks = append(w.marks, &record{vin: l.VIN, source: w.from.id(), missed: l.Missed + 1, missedSince: l.MissedSince})
 	}
-	return w.storeMarks(ctx, tx)
+	return w.storeMarks(ctx)
 }
 
 // Present notes that a file lists vehicles in rows that can't be used otherwise.
-func (s *Stock) Present(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source) error {
-	w := &work{}
+func (w *Writer) Present(ctx context.Context, vins []string) error {
+	w.batch = batch{}
 	for _, vin := range vins {
-		w.marks = append(w.marks, &record{vin: vin, source: from.id()})
+		w.marks = append(w.marks, &record{vin: vin, source: w.from.id()})
 	}
-	return w.storeMarks(ctx, tx)
+	return w.storeMarks(ctx)
 }
 
-// Abandon lets go of all vehicles an integration lists, without a word on where they are: its files will not come any more.
-func (s *Stock) Abandon(ctx context.Context, tx *sqldb.Tenant, from Source) error {
+// Abandon lets go of all vehicles the integration lists, without a word on where they are: its files will not come any more.
+func (w *Writer) Abandon(ctx context.Context) error {
 	var vins []string
-	if err := eachListing(ctx, tx, from.id(), func(l Listing) { vins = append(vins, l.VIN) }); err != nil {
+	if err := eachListing(ctx, w.tx, w.from.id(), func(l Listing) { vins = append(vins, l.VIN) }); err != nil {
 		return err
 	}
-	for len(vins) > 0 {
-		n := min(batchOfVehicles, len(vins))
-		if err := s.eachRecord(ctx, tx, vins[:n], from, func(w *work, r *record) {
-			r.seen(0)
-			if r.standing == standingLists {
-				r.standing = standingAdds
-			}
-		}); err != nil {
-			return err
+	return w.eachRecord(ctx, vins, func(r *record) {
+		r.seen(0)
+		if r.standing == standingLists {
+			r.standing = standingAdds
 		}
-		vins = vins[n:]
-	}
-	return nil
+	})
 }
 
-// batchOfVehicles is how many are changed at once.
-const batchOfVehicles = 1000
-
-// Retire gives vehicles up that their integration no longer lists. They are sold unless another integration lists them.
-func (s *Stock) Retire(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source) error {
-	return s.eachRecord(ctx, tx, vins, from, func(w *work, r *record) {
+// Retire gives vehicles up that the integration no longer lists. They are sold unless another integration lists them.
+func (w *Writer) Retire(ctx context.Context, vins []string) error {
+	return w.eachRecord(ctx, vins, func(r *record) {
 		r.seen(0)
 		r.goneAt, r.changedAt = w.moment, w.moment
 	})
 }
 
+// batchOfVehicles is how many are changed at once.
+const batchOfVehicles = 1000
+
 // eachRecord changes the source's records of vehicles it lists, and what follows from them.
-func (s *Stock) eachRecord(ctx context.Context, tx *sqldb.Tenant, vins []string, from Source, change func(*work, *record)) error {
-	w, err := s.begin(ctx, tx, vins, from)
-	if err != nil {
-		return err
-	}
-	for _, vin := range vins {
-		v, ok := w.stored[vin]
-		if !ok {
-			continue
+func (w *Writer) eachRecord(ctx context.Context, vins []string, change func(*record)) error {
+	for some := range slices.Chunk(vins, batchOfVehicles) {
+		if err := w.begin(ctx, some); err != nil {
+			return err
 		}
-		r := v.own(from.id())
-		if r == nil || !r.goneAt.IsZero() {
-			continue
+		for _, vin := range some {
+			v, ok := w.stored[vin]
+			if !ok {
+				continue
+			}
+			r := v.own(w.from.id())
+			if r == nil || !r.goneAt.IsZero() {
+				continue
+			}
+			was := *v
+			change(r)
+			w.records = append(w.records, r)
+			if _, err := w.follow(ctx, v, &was, 0); err != nil {
+				return err
+			}
 		}
-		was := *v
-		change(w, r)
-		w.records = append(w.records, r)
-		if err := w.follow(ctx, tx, v, &was, 0); err != nil {
+		if err := w.write(ctx); err != nil {
 			return err
 		}
 	}
-	return w.write(ctx, tx)
+	return nil
+}
+
+// RefreshAll makes all vehicles of the source show what their sources, the merge and the rules say now, as after a change
+// of rules. Faults counted before are counted anew.
+func (w *Writer) RefreshAll(ctx context.Context) error {
+	vins, err := selectVINs(ctx, w.tx, w.from.id())
+	if err != nil {
+		return err
+	}
+	w.faults = ruleFaults{}
+	for some := range slices.Chunk(vins, batchOfVehicles) {
+		if err := w.Refresh(ctx, some, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -112,33 +112,47 @@ var bundles = [...][]Field{
 	{InteriorColor, InteriorColorGeneric, InteriorColorCode, InteriorColorHex},
 }
 
-// shown is the one view of a vehicle its records give: each field from the first record by rank that has a
+// givers are the records that fields come from; nil where a field is null.
+type givers [NumFields]*record
+
+// shown is the one view of a vehicle its records give: each field from the first record in the merge's order that has a
 // value, so an empty value falls through. Overridden fields are the API's. dealership says which ids exist.
-func shown(records []*record, overrides Set, dealership func(id string) bool) Values {
-	order := slices.SortedFunc(slices.Values(records), rank)
-	var v Values
-	var from [NumFields]*record
+func (m *Merge) shown(records []*record, overrides Set, dealership func(id string) bool) (v Values, from givers) {
+	order := m.order(records)
+	take := func(f Field, r *record) bool {
+		if r.values[f] == "" || f == DealershipID && !dealership(r.values[f]) {
+			return false
+		}
+		v[f], from[f] = r.values[f], r
+		return true
+	}
 	for _, r := range order {
 		for f := range NumFields {
-			if v[f] == "" && r.values[f] != "" && (f != DealershipID || dealership(r.values[f])) {
-				v[f], from[f] = r.values[f], r
+			if v[f] == "" {
+				take(f, r)
 			}
 		}
 	}
+	for f, source := range m.Fields {
+		if i := slices.IndexFunc(order, func(r *record) bool { return r.source == source }); i >= 0 && !outdated(order[i], order) {
+			take(f, order[i])
+		}
+	}
 	for _, b := range bundles {
+		giver := from[b[0]]
 		for _, f := range b[1:] {
-			if giver := from[b[0]]; giver != nil && giver != from[f] {
-				v[f] = giver.values[f]
+			if _, chosen := m.Fields[f]; giver != nil && giver != from[f] && !chosen {
+				v[f], from[f] = giver.values[f], giver
 			}
 		}
 	}
 	v[Custom] = joined(order)
-	v[Status] = lastStatus(records)
-	overlay(&v, records, overrides)
-	return v
+	v[Status], from[Status] = m.status(order)
+	overlay(&v, &from, records, overrides)
+	return v, from
 }
 
-// joined is the custom properties of all records; of one name the first by rank counts.
+// joined is the custom properties of all records; of one name the first in order counts.
 func joined(order []*record) string {
 	var first string
 	for _, r := range order {
@@ -162,7 +176,7 @@ func joined(order []*record) string {
 
 // lastStatus is the last word any source has had on the status. That a source no longer lists the vehicle is a word too,
 // unless another one still does: then it has moved within the group. Nobody's word means active.
-func lastStatus(records []*record) string {
+func lastStatus(records []*record) (string, *record) {
 	listed := slices.ContainsFunc(records, func(r *record) bool { return r.lists() })
 	latest := slices.SortedFunc(slices.Values(records), func(a, b *record) int {
 		return cmp.Or(b.changedAt.Compare(a.changedAt), cmp.Compare(a.source, b.source))
@@ -171,16 +185,16 @@ func lastStatus(records []*record) string {
 		switch {
 		case r.lead() || !r.goneAt.IsZero() && listed:
 		case !r.goneAt.IsZero():
-			return StatusSold
+			return StatusSold, r
 		case r.values[Status] != "":
-			return r.values[Status]
+			return r.values[Status], r
 		}
 	}
-	return StatusActive
+	return StatusActive, nil
 }
 
 // overlay puts overridden fields, and what follows from them, over the rest.
-func overlay(v *Values, records []*record, overrides Set) {
+func overlay(v *Values, from *givers, records []*record, overrides Set) {
 	if overrides.Empty() {
 		return
 	}
@@ -188,17 +202,11 @@ func overlay(v *Values, records []*record, overrides Set) {
 	if i < 0 {
 		return
 	}
-	api := &records[i].values
-	for _, b := range bundles {
-		if overrides.Has(b[0]) {
-			for _, f := range b[1:] {
-				v[f] = api[f]
-			}
-		}
-	}
+	api := records[i]
+	covered := covered(overrides)
 	for f := range NumFields {
-		if overrides.Has(f) {
-			v[f] = api[f]
+		if covered.Has(f) {
+			v[f], from[f] = api.values[f], api
 		}
 	}
 	if overrides.Has(Condition) && v[Condition] == ConditionNew && !overrides.Has(Certified) { // certified ones are pre-owned
@@ -206,9 +214,25 @@ func overlay(v *Values, records []*record, overrides Set) {
 	}
 }
 
+// covered are overridden fields and those that come with them.
+func covered(overrides Set) Set {
+	all := overrides
+	if overrides.Empty() {
+		return all
+	}
+	for _, b := range bundles {
+		if overrides.Has(b[0]) {
+			for _, f := range b[1:] {
+				all.Add(f)
+			}
+		}
+	}
+	return all
+}
+
 // latestIntegration is the integration whose word counts most, "" when none brought the vehicle.
-func latestIntegration(records []*record) string {
-	for _, r := range slices.SortedFunc(slices.Values(records), rank) {
+func (m *Merge) latestIntegration(records []*record) string {
+	for _, r := range m.order(records) {
 		if r.integration() && !r.lead() {
 			return r.source
 		}

@@ -41,21 +41,21 @@ func scanRecord(rows *sqldb.Rows) (*record, error) {
 const updateRecord = `UPDATE vehicle_source SET standing = $4, record = $5, row_hash = $6, changed_at = $7, missed_syncs = $8, missed_since = $9, gone_at = $10,
 	search = $11 WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`
 
-func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
+func (w *Writer) storeRecords(ctx context.Context) error {
 	added := w.records[:0:0]
 	for _, r := range w.records {
 		if r.storedStatus != r.status() { // or none was stored
 			added = append(added, r)
 			continue
 		}
-		_, err := tx.Exec(ctx, updateRecord, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
+		_, err := w.tx.Exec(ctx, updateRecord, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
 			searchText(r.vin, &r.values))
 		if err != nil {
 			return fmt.Errorf("store record: %w", err)
 		}
 	}
 	statements := chunks{size: recordsPerStatement, full: insertRecordsFull, single: insertRecord}
-	err := statements.insert(ctx, tx, len(added), func(args []any, row int) []any {
+	err := statements.insert(ctx, w.tx, len(added), func(args []any, row int) []any {
 		r := added[row]
 		return append(args, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
 			sqldb.At(r.goneAt), r.status(), searchText(r.vin, &r.values))
@@ -66,14 +66,14 @@ func (w *work) storeRecords(ctx context.Context, tx *sqldb.Tenant) error {
 	return nil
 }
 
-func (w *work) text(r *record) string {
+func (w *Writer) text(r *record) string {
 	w.scratch = appendRecord(w.scratch[:0], &r.values)
 	return string(w.scratch)
 }
 
-func (w *work) storeMarks(ctx context.Context, tx *sqldb.Tenant) error {
+func (w *Writer) storeMarks(ctx context.Context) error {
 	for _, r := range w.marks {
-		_, err := tx.Exec(ctx, `UPDATE vehicle_source SET row_hash = $4, missed_syncs = $5, missed_since = $6
+		_, err := w.tx.Exec(ctx, `UPDATE vehicle_source SET row_hash = $4, missed_syncs = $5, missed_since = $6
 			WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`, r.vin, r.source, r.hash, r.missed, sqldb.At(r.missedSince))
 		if err != nil {
 			return fmt.Errorf("mark record: %w", err)
@@ -123,4 +123,13 @@ func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Lis
 func countExisting(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings) (n int64, err error) {
 	err = t.QueryRow(ctx, `SELECT count(*) FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins).Scan(&n)
 	return n, err
+}
+
+// selectVINs reads the VINs a source knows, whether it still lists them or not.
+func selectVINs(ctx context.Context, t *sqldb.Tenant, source string) ([]string, error) {
+	rows, err := t.Query(ctx, `SELECT vin FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2`, source)
+	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (vin string, err error) {
+		err = r.Scan(&vin)
+		return vin, err
+	})
 }

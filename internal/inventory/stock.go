@@ -14,6 +14,11 @@ import (
 
 // Stock is the collective of all vehicles.
 type Stock struct {
+	// Rules are a group's rules in force; none when nil.
+	Rules func(ctx context.Context, t *sqldb.Tenant) (Rules, error)
+	// Integrations are a group's integrations by id; none are known when nil.
+	Integrations func(ctx context.Context, t *sqldb.Tenant) (map[string]IntegrationName, error)
+
 	db      *sqldb.DB
 	dealers *dealer.Dealers
 	now     func() time.Time
@@ -120,7 +125,7 @@ func (s *Stock) Count(ctx context.Context, t *sqldb.Tenant, dealershipID string)
 // Bump tells, in the transaction of another write, that what the group's inventory shows may have changed.
 func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return bumpVersion(ctx, tx) }
 
-// Committed makes this process show a group's writes at once; call it after the transaction that held Apply
+// Committed makes this process show a group's writes at once; call it after the transaction that held a Writer
 // or Bump. Without it they are shown within half a second.
 func (s *Stock) Committed(group string) { s.pages.expire(group) }
 

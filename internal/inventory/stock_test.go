@@ -124,7 +124,7 @@ func TestCountersFollowTheRows(t *testing.T) {
 			from := Source{Name: rapid.SampledFrom([]string{SourceAPI, SourceImport}).Draw(t, "source"), UpdateOnly: rapid.Bool().Draw(t, "update only")}
 			var outcomes []Outcome
 			err := tenant.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
-				outcomes, err = s.Apply(ctx, tx, batch, from)
+				outcomes, err = apply(ctx, s, tx, batch, from)
 				return err
 			})
 			if err != nil {
@@ -234,7 +234,7 @@ func TestUpdateOnlySourceCreatesNothing(t *testing.T) {
 	h := open(t)
 	h.imports(row(truck, 2, map[Field]string{Price: "1"}))
 	err := h.tenant().Transact(t.Context(), func(tx *sqldb.Tenant) error {
-		got, err := h.stock.Apply(t.Context(), tx, []Change{row(truck, 2, map[Field]string{Price: "2"}), row(sedan, 3, map[Field]string{Price: "2"})}, Source{Name: SourceImport, UpdateOnly: true})
+		got, err := apply(t.Context(), h.stock, tx, []Change{row(truck, 2, map[Field]string{Price: "2"}), row(sedan, 3, map[Field]string{Price: "2"})}, Source{Name: SourceImport, UpdateOnly: true})
 		if diff := cmp.Diff([]Outcome{Updated, LeftOut}, got); diff != "" {
 			t.Error(diff)
 		}
@@ -261,7 +261,7 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 	h := open(t)
 	broken := errors.New("later failure")
 	err := h.tenant().Transact(t.Context(), func(tx *sqldb.Tenant) error {
-		if _, err := h.stock.Apply(t.Context(), tx, []Change{row(truck, 2, map[Field]string{Price: "1"})}, Source{Name: SourceImport}); err != nil {
+		if _, err := apply(t.Context(), h.stock, tx, []Change{row(truck, 2, map[Field]string{Price: "1"})}, Source{Name: SourceImport}); err != nil {
 			return err
 		}
 		return broken

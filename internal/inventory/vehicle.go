@@ -158,6 +158,7 @@ type Vehicle struct {
 	records             []*record // what each source says of it
 	entries             int64     // of history since it was created
 	origin              string    // of its history: the first entry, as JSON
+	made                string    // what rules and the merge change of what the sources' last changes give (see Writer.made)
 }
 
 // VINStatus is the verdict on the VIN.

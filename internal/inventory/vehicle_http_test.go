@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -52,6 +53,9 @@ func open(t testing.TB) *house {
 	h := &house{TB: t, db: sqldbtest.Open(t, sqldb.Stock), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
 	h.stock = NewStock(h.db, Options{PageCacheBytes: 1 << 20, Now: clock})
+	h.stock.Integrations = func(context.Context, *sqldb.Tenant) (map[string]IntegrationName, error) {
+		return map[string]IntegrationName{integration: {"vauto", "Nightly"}, second: {"homenet", "Website"}}, nil
+	}
 	h.dealers = &dealer.Dealers{DB: h.db, Now: clock, Held: h.stock.Count, Changed: h.stock.Bump}
 	h.api = rest.New(rest.Config{
 		Version: "test", Log: slog.New(slog.DiscardHandler), Observe: func(*rest.Exchange) {},
@@ -131,7 +135,7 @@ func (h *house) imports(changes ...Change) []Outcome {
 	h.Helper()
 	var outcomes []Outcome
 	err := h.tenant().Transact(h.Context(), func(tx *sqldb.Tenant) (err error) {
-		outcomes, err = h.stock.Apply(h.Context(), tx, changes, Source{Name: SourceImport, IntegrationID: integration, File: "stock.csv"})
+		outcomes, err = apply(h.Context(), h.stock, tx, changes, Source{Name: SourceImport, IntegrationID: integration, File: "stock.csv"})
 		return err
 	})
 	if err != nil {

@@ -18,9 +18,9 @@ const (
 )
 
 const vehicleColumns = `vin, dealership_id, status, source_integration_id, lot_since, sold_at, relisted_at, created_at, updated_at, entries, overrides,
-	search, origin, document`
+	search, origin, made, document`
 
-const numVehicleColumns = 14
+const numVehicleColumns = 15
 
 // insertHistory shares what all entries of a batch have in common; each row has five of its own.
 func insertHistory(rows int) string {
@@ -62,7 +62,7 @@ func insertVehicles(rows int) string {
 		ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, status = excluded.status,
 		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
 		relisted_at = excluded.relisted_at, updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides,
-		search = excluded.search, origin = excluded.origin, document = excluded.document`
+		search = excluded.search, origin = excluded.origin, made = excluded.made, document = excluded.document`
 }
 
 // Statements of the two sizes used, so that they are prepared once.
@@ -97,10 +97,10 @@ func (c chunks) insert(ctx context.Context, tx *sqldb.Tenant, rows int, bind fun
 	return nil
 }
 
-func (w *work) storeVehicles(ctx context.Context, tx *sqldb.Tenant) error {
-	err := w.updateVehicles(ctx, tx)
+func (w *Writer) storeVehicles(ctx context.Context) error {
+	err := w.updateVehicles(ctx)
 	if err == nil {
-		err = w.insertVehicles(ctx, tx)
+		err = w.insertVehicles(ctx)
 	}
 	if sqldb.IsForeignKey(err) {
 		return errNoDealership
@@ -111,23 +111,23 @@ func (w *work) storeVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 	return nil
 }
 
-func (w *work) insertVehicles(ctx context.Context, tx *sqldb.Tenant) error {
+func (w *Writer) insertVehicles(ctx context.Context) error {
 	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
-	return statements.insert(ctx, tx, len(w.inserts), func(args []any, row int) []any {
+	return statements.insert(ctx, w.tx, len(w.inserts), func(args []any, row int) []any {
 		v := w.inserts[row]
 		return append(args, v.VIN, text(v.Values[DealershipID]), v.Values[Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt),
-			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, w.document(v))
+			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, v.made, w.document(v))
 	})
 }
 
 // updateVehicle leaves alone what stands in indexes: writing the same value there costs as much as a new one.
 const updateVehicle = `UPDATE vehicle SET source_integration_id = $3, lot_since = $4, sold_at = $5, relisted_at = $6, updated_at = $7, entries = $8,
-	overrides = $9, document = $10 WHERE dealer_group_id = $1 AND vin = $2`
+	overrides = $9, made = $10, document = $11 WHERE dealer_group_id = $1 AND vin = $2`
 
-func (w *work) updateVehicles(ctx context.Context, tx *sqldb.Tenant) error {
+func (w *Writer) updateVehicles(ctx context.Context) error {
 	for _, v := range w.updates {
-		_, err := tx.Exec(ctx, updateVehicle, v.VIN, text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.RelistedAt), sqldb.At(v.UpdatedAt),
-			v.entries, strings.Join(v.Overrides.Names(), ","), w.document(v))
+		_, err := w.tx.Exec(ctx, updateVehicle, v.VIN, text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.RelistedAt), sqldb.At(v.UpdatedAt),
+			v.entries, strings.Join(v.Overrides.Names(), ","), v.made, w.document(v))
 		if err != nil {
 			return err
 		}
@@ -135,24 +135,44 @@ func (w *work) updateVehicles(ctx context.Context, tx *sqldb.Tenant) error {
 	return nil
 }
 
-func (w *work) document(v *Vehicle) string {
+func (w *Writer) document(v *Vehicle) string {
 	w.scratch = w.days.document(w.scratch[:0], v)
 	return string(w.scratch)
 }
 
-func (w *work) storeHistory(ctx context.Context, tx *sqldb.Tenant) error {
-	statements := chunks{
-		size: entriesPerStatement, full: insertHistoryFull, single: insertEntry,
-		shared: []any{w.from.Name, w.from.ActorType, w.from.ActorID, w.from.ActorName, w.from.File, sqldb.At(w.now)},
+// storeHistory stores the entries of each author together: they share its parameters.
+func (w *Writer) storeHistory(ctx context.Context) error {
+	by := map[*author][]*entry{}
+	var order []*author
+	for i := range w.history {
+		e := &w.history[i]
+		if by[e.by] == nil {
+			order = append(order, e.by)
+		}
+		by[e.by] = append(by[e.by], e)
 	}
-	err := statements.insert(ctx, tx, len(w.history), func(args []any, row int) []any {
-		e := &w.history[row]
-		return append(args, e.vin, e.n, string(e.kind), e.changes, e.line)
-	})
-	if err != nil {
-		return fmt.Errorf("store history: %w", err)
+	for _, a := range order {
+		statements := chunks{
+			size: entriesPerStatement, full: insertHistoryFull, single: insertEntry,
+			shared: []any{a.source, a.actorType, a.actorID, a.actorName, a.file, sqldb.At(w.now)},
+		}
+		err := statements.insert(ctx, w.tx, len(by[a]), func(args []any, row int) []any {
+			e := by[a][row]
+			return append(args, e.vin, e.n, string(e.kind), e.changes, a.line(e.line))
+		})
+		if err != nil {
+			return fmt.Errorf("store history: %w", err)
+		}
 	}
 	return nil
+}
+
+// line is that of the author's file, 0 without one.
+func (a *author) line(line int) int {
+	if a.file == "" {
+		return 0
+	}
+	return line
 }
 
 // text and its like turn a canonical value into a column, NULL for "".
@@ -163,7 +183,7 @@ func text(s string) any {
 	return s
 }
 
-const storedColumns = `vin, dealership_id, source_integration_id, overrides, lot_since, sold_at, relisted_at, created_at, updated_at, entries, origin`
+const storedColumns = `vin, dealership_id, source_integration_id, overrides, lot_since, sold_at, relisted_at, created_at, updated_at, entries, origin, made`
 
 // scanVehicle reads a vehicle without its values, which follow from its records.
 func scanVehicle(scan func(dest ...any) error) (*Vehicle, error) {
@@ -171,7 +191,7 @@ func scanVehicle(scan func(dest ...any) error) (*Vehicle, error) {
 	var overrides string
 	var dealership, integration sql.NullString
 	var sold, relisted, created, updated sqldb.Time
-	if err := scan(&v.VIN, &dealership, &integration, &overrides, &v.LotSince, &sold, &relisted, &created, &updated, &v.entries, &v.origin); err != nil {
+	if err := scan(&v.VIN, &dealership, &integration, &overrides, &v.LotSince, &sold, &relisted, &created, &updated, &v.entries, &v.origin, &v.made); err != nil {
 		return nil, err
 	}
 	v.SourceIntegrationID, v.SoldAt, v.RelistedAt, v.CreatedAt, v.UpdatedAt = integration.String, sold.Time, relisted.Time, created.Time, updated.Time
@@ -198,8 +218,13 @@ func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string, days calend
 	if v.records, err = sqldb.Collect(rows, err, scanRecord); err != nil {
 		return nil, fmt.Errorf("read records of %s: %w", vin, err)
 	}
-	v.Values = shown(v.records, v.Overrides, days.has)
-	return v, nil
+	return v, v.restore(days)
+}
+
+// restore makes a vehicle read from the store show what it showed when it was written.
+func (v *Vehicle) restore(days calendar) error {
+	v.Values, _ = (&Merge{}).shown(v.records, v.Overrides, days.has)
+	return v.Values.remake(v.made)
 }
 
 // selectBatch reads the stored vehicles of a batch, and their records, by VIN.
@@ -227,7 +252,9 @@ func selectBatch(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings, days 
 		}
 	}
 	for _, v := range list {
-		v.Values = shown(v.records, v.Overrides, days.has)
+		if err := v.restore(days); err != nil {
+			return nil, err
+		}
 	}
 	return stored, nil
 }
@@ -237,9 +264,9 @@ func countHeld(ctx context.Context, t *sqldb.Tenant, dealershipID string) (n int
 	return n, err
 }
 
-func storeCounts(ctx context.Context, tx *sqldb.Tenant, c counts) error {
-	for id, n := range c {
-		_, err := tx.Exec(ctx, `INSERT INTO inventory_count AS k (dealer_group_id, dealership_id, total, active, active_new, active_used, price_count, price_cents,
+func (w *Writer) storeCounts(ctx context.Context) error {
+	for id, n := range w.counts {
+		_, err := w.tx.Exec(ctx, `INSERT INTO inventory_count AS k (dealer_group_id, dealership_id, total, active, active_new, active_used, price_count, price_cents,
 			mileage_count, mileage_sum, lot_since_sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 			ON CONFLICT (dealer_group_id, dealership_id) DO UPDATE SET total = k.total + excluded.total, active = k.active + excluded.active,
 			active_new = k.active_new + excluded.active_new, active_used = k.active_used + excluded.active_used,
@@ -282,5 +309,20 @@ func bumpVersion(ctx context.Context, tx *sqldb.Tenant) error {
 // selectVersion is 0 for a group whose inventory nothing was ever written to.
 func selectVersion(ctx context.Context, t *sqldb.Tenant) (n int64, err error) {
 	err = t.QueryRow(ctx, `SELECT coalesce(max(n), 0) FROM inventory_version WHERE dealer_group_id = $1`).Scan(&n)
+	return n, err
+}
+
+func raiseEdition(ctx context.Context, tx *sqldb.Tenant) error {
+	_, err := tx.Exec(ctx, `INSERT INTO inventory_edition AS e (dealer_group_id, n) VALUES ($1, 1)
+		ON CONFLICT (dealer_group_id) DO UPDATE SET n = e.n + 1`)
+	if err != nil {
+		return fmt.Errorf("raise edition: %w", err)
+	}
+	return nil
+}
+
+// selectEdition is 0 for a group without rules and merge configs.
+func selectEdition(ctx context.Context, t *sqldb.Tenant) (n int64, err error) {
+	err = t.QueryRow(ctx, `SELECT coalesce(max(n), 0) FROM inventory_edition WHERE dealer_group_id = $1`).Scan(&n)
 	return n, err
 }

@@ -1,0 +1,100 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+)
+
+// author is whom an entry of the history names.
+type author struct{ source, actorType, actorID, actorName, file string }
+
+// What the history calls a change that a rule made.
+const sourceRule = "rule"
+
+// authors are those a writer has named so far.
+type authors struct {
+	self    author
+	rules   map[int32]*author
+	sources map[string]*author
+	names   map[string]IntegrationName
+}
+
+// IntegrationName is how history calls an integration.
+type IntegrationName struct{ Type, Name string }
+
+// part are changed fields that have one author.
+type part struct {
+	by     *author
+	fields Set
+}
+
+// credit divides changed fields by who gave what is shown now: the writer's own source, which also empties fields, another
+// source, a rule.
+func (w *Writer) credit(ctx context.Context, v *Vehicle, l *look, changed Set) ([]part, error) {
+	parts := []part{{by: &w.authors.self}}
+	for f := range NumFields {
+		if !changed.Has(f) {
+			continue
+		}
+		by := &w.authors.self
+		switch giver := l.from[f]; {
+		case l.rules.Has(f):
+			by = w.ruleAuthor(w.ruling.By[f])
+		case giver != nil && giver.source != w.from.id():
+			var err error
+			if by, err = w.sourceAuthor(ctx, giver.source); err != nil {
+				return nil, err
+			}
+		}
+		i := slices.IndexFunc(parts, func(p part) bool { return p.by == by })
+		if i < 0 {
+			i = len(parts)
+			parts = append(parts, part{by: by})
+		}
+		parts[i].fields.Add(f)
+	}
+	return parts, nil
+}
+
+func (w *Writer) ruleAuthor(index int32) *author {
+	a, ok := w.authors.rules[index]
+	if !ok {
+		name := w.rules.Names[index]
+		a = &author{sourceRule, sourceRule, name.ID, name.Name, w.from.File}
+		if w.authors.rules == nil {
+			w.authors.rules = map[int32]*author{}
+		}
+		w.authors.rules[index] = a
+	}
+	return a
+}
+
+func (w *Writer) sourceAuthor(ctx context.Context, source string) (*author, error) {
+	if a, ok := w.authors.sources[source]; ok {
+		return a, nil
+	}
+	a := &author{source: source}
+	if source != SourceAPI && source != SourceImport {
+		names, err := w.integrations(ctx)
+		if err != nil {
+			return nil, err
+		}
+		in := names[source] // nothing for one that was deleted
+		a = &author{cmp.Or(in.Type, "integration"), "integration", source, in.Name, ""}
+	}
+	if w.authors.sources == nil {
+		w.authors.sources = map[string]*author{}
+	}
+	w.authors.sources[source] = a
+	return a, nil
+}
+
+func (w *Writer) integrations(ctx context.Context) (map[string]IntegrationName, error) {
+	if w.authors.names != nil || w.stock.Integrations == nil {
+		return w.authors.names, nil
+	}
+	var err error
+	w.authors.names, err = w.stock.Integrations(ctx, w.tx)
+	return w.authors.names, err
+}

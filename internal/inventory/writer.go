@@ -1,0 +1,154 @@
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"carfluence/internal/sqldb"
+)
+
+// Writer brings what one source says into a group's inventory, within one transaction of its caller. It knows the rules
+// and the merge in force when the transaction began.
+type Writer struct {
+	stock    *Stock
+	tx       *sqldb.Tenant
+	from     Source
+	override bool      // what changes set becomes an override, what they erase is released
+	now      time.Time // whole seconds
+	moment   time.Time // microseconds
+	days     calendar
+	merge    Merge // the group's default
+	rules    Rules
+	ruling   Ruling // of the vehicle looked at last
+	faults   ruleFaults
+	authors  authors
+	scratch  []byte
+	batch
+}
+
+// batch is what some changes come to.
+type batch struct {
+	stored  map[string]*Vehicle
+	touched []*Vehicle // that show, or might show, something else
+	inserts []*Vehicle // and vehicles whose indexed columns change
+	updates []*Vehicle
+	records []*record
+	marks   []*record // records whose marks alone change
+	history []entry
+	counts  counts
+}
+
+// entry is one row of history.
+type entry struct {
+	vin     string
+	n       int64
+	by      *author
+	kind    ChangeType
+	changes string // changed_fields
+	line    int
+}
+
+// Writer begins writing for a source, joining the caller's transaction. Call Committed when that has ended.
+func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Writer, error) {
+	w := &Writer{stock: s, tx: tx, from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond)}
+	w.authors.self = author{from.Name, from.ActorType, from.ActorID, from.ActorName, from.File}
+	var err error
+	if w.days, err = s.calendar(ctx, tx); err != nil {
+		return nil, err
+	}
+	if w.rules, err = s.rules(ctx, tx); err != nil {
+		return nil, err
+	}
+	w.ruling.Faults = make([]RuleFault, 0, 4)
+	return w, nil
+}
+
+// rules are those in force.
+func (s *Stock) rules(ctx context.Context, t *sqldb.Tenant) (Rules, error) {
+	if s.Rules == nil {
+		return Rules{}, nil
+	}
+	return s.Rules(ctx, t)
+}
+
+// begin reads what a batch needs to know.
+func (w *Writer) begin(ctx context.Context, vins []string) (err error) {
+	w.batch = batch{counts: counts{}}
+	w.stored, err = selectBatch(ctx, w.tx, vins, w.days)
+	return err
+}
+
+// Refresh makes vehicles show what their sources, the merge and the rules say now; each is told of those that changed.
+func (w *Writer) Refresh(ctx context.Context, vins []string, each func(was, is *Vehicle)) error {
+	if err := w.begin(ctx, vins); err != nil {
+		return err
+	}
+	for _, vin := range vins {
+		v, ok := w.stored[vin]
+		if !ok {
+			continue
+		}
+		was := *v
+		if _, err := w.follow(ctx, v, &was, 0); err != nil {
+			return err
+		}
+		if each != nil && v.Values != was.Values {
+			each(&was, v)
+		}
+	}
+	return w.write(ctx)
+}
+
+// rule runs the rules on a vehicle that shows what its sources say.
+func (w *Writer) rule(v *Vehicle) {
+	w.ruling = Ruling{Faults: w.ruling.Faults[:0]}
+	if w.rules.Run == nil {
+		return
+	}
+	w.ruling.VIN, w.ruling.Keep = v.VIN, covered(v.Overrides)
+	if w.rules.ReadDays {
+		w.ruling.DaysOnLot = w.days.daysNow(v, w.now)
+	}
+	w.rules.Run(&v.Values, &w.ruling)
+	w.faults.add(w.rules.Names, v.VIN, w.ruling.Faults)
+}
+
+// daysNow are the days on lot of a vehicle whose values have just changed.
+func (c calendar) daysNow(v *Vehicle, now time.Time) int64 {
+	until := now
+	if v.Values[Status] == StatusSold && !v.SoldAt.IsZero() {
+		until = v.SoldAt
+	}
+	return max(0, int64(c.today(v.Values[DealershipID], until)-c.lotSince(v, now)))
+}
+
+// RuleFaults tell which rules could not do their work, on how many vehicles, and an example of each.
+func (w *Writer) RuleFaults() []RuleFaultCount { return w.faults.list }
+
+// RuleFaultCount counts what kept a rule from doing its work.
+type RuleFaultCount struct {
+	Rule   RuleName
+	Count  int64
+	VIN    string // of an example
+	Field  Field  // that was left alone there
+	Reason string
+}
+
+// ruleFaults are counts by rule, in order of first occurrence.
+type ruleFaults struct{ list []RuleFaultCount }
+
+func (c *ruleFaults) add(names []RuleName, vin string, faults []RuleFault) {
+	for _, f := range faults {
+		c.of(RuleFaultCount{Rule: names[f.Rule], VIN: vin, Field: f.Field, Reason: f.Reason}).Count++
+	}
+}
+
+func (c *ruleFaults) of(example RuleFaultCount) *RuleFaultCount {
+	for i := range c.list {
+		if c.list[i].Rule.ID == example.Rule.ID {
+			return &c.list[i]
+		}
+	}
+	c.list = append(c.list, example)
+	return &c.list[len(c.list)-1]
+}

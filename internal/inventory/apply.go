@@ -16,6 +16,9 @@ func (w *Writer) Apply(ctx context.Context, batch []Change) ([]Outcome, error) {
 	for i := range changes {
 		vins[i] = changes[i].VIN
 	}
+	if err := w.meet(ctx, changes); err != nil {
+		return nil, err
+	}
 	if err := w.begin(ctx, vins); err != nil {
 		return nil, err
 	}
@@ -34,6 +37,17 @@ func (w *Writer) Apply(ctx context.Context, batch []Change) ([]Outcome, error) {
 		outcomes[i] = combined[at]
 	}
 	return outcomes, nil
+}
+
+// meet learns of dealerships made since the writer began.
+func (w *Writer) meet(ctx context.Context, changes []Change) (err error) {
+	for i := range changes {
+		if id := changes[i].Values[DealershipID]; id != "" && !w.days.has(id) {
+			w.days, err = w.stock.calendar(ctx, w.tx)
+			return err
+		}
+	}
+	return nil
 }
 
 // combine makes one change of all changes of a VIN; place says where each went.
@@ -180,6 +194,7 @@ func (w *Writer) look(v *Vehicle) (l look) {
 	v.Values = l.sources
 	v.SourceIntegrationID = w.merge.latestIntegration(v.records)
 	w.rule(v)
+	w.faults.add(w.rules.Names, v.VIN, w.ruling.Faults)
 	for f := range NumFields {
 		if w.ruling.Set.Has(f) && v.Values[f] != l.sources[f] {
 			l.rules.Add(f)
@@ -299,7 +314,11 @@ func (w *Writer) write(ctx context.Context) error {
 	if err := w.storeMarks(ctx); err != nil {
 		return err
 	}
-	if len(w.inserts)+len(w.updates)+len(w.records) == 0 {
+	merged, err := w.storeMerged(ctx)
+	if err != nil {
+		return err
+	}
+	if len(w.inserts)+len(w.updates)+len(w.records) == 0 && !merged {
 		return nil
 	}
 	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeHistory, w.storeCounts} {

@@ -11,7 +11,10 @@ type Rules struct {
 }
 
 // RuleName is how history and logs call a rule.
-type RuleName struct{ ID, Name string }
+type RuleName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
 
 // Ruling is one vehicle on its way through the rules.
 type Ruling struct {

@@ -18,6 +18,9 @@ type Stock struct {
 	Rules func(ctx context.Context, t *sqldb.Tenant) (Rules, error)
 	// Integrations are a group's integrations by id; none are known when nil.
 	Integrations func(ctx context.Context, t *sqldb.Tenant) (map[string]IntegrationName, error)
+	// EnqueueRefresh makes RunRefresh be called once the caller's transaction has ended. Without it every refresh is done
+	// at once.
+	EnqueueRefresh func(ctx context.Context, tx *sqldb.Tenant, id string) error
 
 	db      *sqldb.DB
 	dealers *dealer.Dealers

@@ -18,6 +18,7 @@ type Writer struct {
 	moment   time.Time // microseconds
 	days     calendar
 	merge    Merge // the group's default
+	views    []mergeView
 	rules    Rules
 	ruling   Ruling // of the vehicle looked at last
 	faults   ruleFaults
@@ -58,6 +59,16 @@ func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Wri
 	}
 	if w.rules, err = s.rules(ctx, tx); err != nil {
 		return nil, err
+	}
+	configs, err := selectMergeConfigs(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range configs {
+		if configs[i].Default {
+			w.merge = configs[i].Settings.merge()
+		}
+		w.views = append(w.views, configs[i].views()...)
 	}
 	w.ruling.Faults = make([]RuleFault, 0, 4)
 	return w, nil
@@ -110,7 +121,6 @@ func (w *Writer) rule(v *Vehicle) {
 		w.ruling.DaysOnLot = w.days.daysNow(v, w.now)
 	}
 	w.rules.Run(&v.Values, &w.ruling)
-	w.faults.add(w.rules.Names, v.VIN, w.ruling.Faults)
 }
 
 // daysNow are the days on lot of a vehicle whose values have just changed.
@@ -127,11 +137,11 @@ func (w *Writer) RuleFaults() []RuleFaultCount { return w.faults.list }
 
 // RuleFaultCount counts what kept a rule from doing its work.
 type RuleFaultCount struct {
-	Rule   RuleName
-	Count  int64
-	VIN    string // of an example
-	Field  Field  // that was left alone there
-	Reason string
+	Rule   RuleName `json:"rule"`
+	Count  int64    `json:"count"`
+	VIN    string   `json:"vin"`   // of an example
+	Field  string   `json:"field"` // that was left alone there
+	Reason string   `json:"reason"`
 }
 
 // ruleFaults are counts by rule, in order of first occurrence.
@@ -139,7 +149,7 @@ type ruleFaults struct{ list []RuleFaultCount }
 
 func (c *ruleFaults) add(names []RuleName, vin string, faults []RuleFault) {
 	for _, f := range faults {
-		c.of(RuleFaultCount{Rule: names[f.Rule], VIN: vin, Field: f.Field, Reason: f.Reason}).Count++
+		c.of(RuleFaultCount{Rule: names[f.Rule], VIN: vin, Field: f.Field.String(), Reason: f.Reason}).Count++
 	}
 }
 

@@ -16,13 +16,6 @@ type Stamp struct {
 	Stem      string        // the name in lower case with the time cut out
 }
 
-// Before tells that a file is certainly older than another of its kind: names with different stems, and times
-// that differ by less than the coarser of both tells, aren't compared.
-func (s Stamp) Before(other Stamp) bool {
-	coarse := max(s.Precision, other.Precision)
-	return s.Stem == other.Stem && s.Time.Truncate(coarse).Before(other.Time.Truncate(coarse))
-}
-
 var (
 	dateISO = regexp.MustCompile(`^(\d{4})([-_.]?)(\d{2})([-_.]?)(\d{2})`)
 	dateUS  = regexp.MustCompile(`^(\d{2})([-_.]?)(\d{2})([-_.]?)(\d{4})`)

@@ -128,11 +128,6 @@ func (o *Options) notation(c inventory.Cleaner) inventory.Cleaner {
 	return c
 }
 
-// Has tells whether some column feeds the field.
-func (m *Mapping) Has(f inventory.Field) bool {
-	return slices.ContainsFunc(m.targets, func(t target) bool { return t.field == f })
-}
-
 // Map makes of a row what it says about a vehicle, its values cleaned by c in the notation of the options. fault is why the row is left
 // out, nil when it is not; notes are what was odd. A fault that says Skipped is no error.
 func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, notes []Problem, fault *Problem) {

@@ -403,8 +403,10 @@ func TestOlderFilesAreRefused(t *testing.T) {
 	w := openFeeds(t)
 	in := w.integration(TypeCustom)
 	w.drop(in, "stock-2026-11-20.csv", stockFile(0, 3, "10000"))
-	if r := w.drop(in, "stock-2026-11-19.csv", stockFile(0, 3, "9000")); r.Status != RunFailed || r.Code != "file_older" || w.field(testVIN(0), inventory.Price) != "10000.00" {
-		t.Errorf("%s %s", r.Status, r.Code)
+	for _, name := range []string{"stock-2026-11-19.csv", "STOCK-20261119.CSV"} {
+		if r := w.drop(in, name, stockFile(0, 3, "9000")); r.Status != RunFailed || r.Code != "file_older" || w.field(testVIN(0), inventory.Price) != "10000.00" {
+			t.Errorf("%s: %s %s", name, r.Status, r.Code)
+		}
 	}
 	for _, name := range []string{"stock-2026-11-20.csv", "other-2026-11-01.csv", "stock.csv"} {
 		if r := w.drop(in, name, stockFile(0, 3, "10000")+"\n"); r.Status != RunCompleted {

@@ -10,6 +10,7 @@ import (
 	"carfluence/internal/app"
 	"carfluence/internal/feed"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 )
 
 // maxJSONProblems is how many row errors and warnings --json prints of a file.
@@ -207,7 +208,7 @@ func (d *desk) printWould(c *console, r feed.Run) {
 // printReading tells how a file was read.
 func (c *console) printReading(r feed.RunReport) {
 	if r.Delimiter != "" {
-		c.printf("Read as %s.\n", formatText(feed.Format{Charset: r.Charset, Delimiter: r.Delimiter[0], Header: r.Layout == "", Layout: r.Layout}))
+		c.printf("Read as %s.\n", formatText(sheet.Format{Charset: r.Charset, Delimiter: r.Delimiter[0], Header: r.Layout == "", Layout: r.Layout}))
 	}
 	if r.Unpacked != "" {
 		c.printf("Unpacked from the archive: %s.\n", r.Unpacked)

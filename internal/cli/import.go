@@ -19,6 +19,7 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 )
 
 // exitRefused is what import ends with when the file was loaded but for some rows.
@@ -188,7 +189,7 @@ func problemText(p feed.Problem) string {
 	return fmt.Sprintf("%s %q: %s", p.Column, p.Value, p.Reason)
 }
 
-func formatText(f feed.Format) string {
+func formatText(f sheet.Format) string {
 	names := map[byte]string{',': "comma", '\t': "tab", '|': "pipe", ';': "semicolon"}
 	text := fmt.Sprintf("%s, separated by %s", f.Charset, names[f.Delimiter])
 	if !f.Header {

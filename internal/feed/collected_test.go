@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 )
 
 // collected is where sample feeds of the trade lie beside the project on some machines; they are not ours to
@@ -36,7 +37,7 @@ type mapped struct {
 	changes []inventory.Change
 	notes   []Problem
 	faults  []Problem
-	format  Format
+	format  sheet.Format
 }
 
 func mapAll(t testing.TB, r io.Reader, name string) mapped {
@@ -46,7 +47,7 @@ func mapAll(t testing.TB, r io.Reader, name string) mapped {
 
 func mapAllWith(t testing.TB, r io.Reader, name string, o Options) mapped {
 	t.Helper()
-	rd, err := NewReader(r, name)
+	rd, err := sheet.NewReader(r, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +274,7 @@ func amount(dollars *int) string {
 // Every defect of the dirty file is met as its list says.
 func TestCollectedDefects(t *testing.T) {
 	got := mapAll(t, openCollected(t, "derived/custom-dirty-pipe.txt"), "custom-dirty-pipe.txt")
-	if got.format.Charset != Charset1252 || got.format.Delimiter != '|' {
+	if got.format.Charset != sheet.Charset1252 || got.format.Delimiter != '|' {
 		t.Errorf("format %+v", got.format)
 	}
 	warned := map[int]bool{}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/vin"
 )
 
@@ -27,12 +28,12 @@ func (m *Mapping) readHeader(header []string, sample [][]string) *headerColumns 
 	h := &headerColumns{byKey: map[string]column{}, used: map[int]bool{}, sample: sample, header: header}
 	h.own = m.ownByKey()
 	for i, name := range header {
-		key := headerKey(name)
+		key := sheet.HeaderKey(name)
 		if key == "" {
 			continue
 		}
 		if first, twice := h.byKey[key]; twice {
-			m.Notes = append(m.Notes, fmt.Sprintf("column %d, %q, repeats column %d and is ignored", i+1, shorten(name), first.index+1))
+			m.Notes = append(m.Notes, fmt.Sprintf("column %d, %q, repeats column %d and is ignored", i+1, sheet.Shorten(name), first.index+1))
 			continue
 		}
 		c := column{index: i, name: strings.Join(strings.Fields(name), " "), key: key, own: h.own[key] != nil}
@@ -49,16 +50,16 @@ func (m *Mapping) readHeader(header []string, sample [][]string) *headerColumns 
 func (m *Mapping) ownByKey() map[string]*string {
 	own := make(map[string]*string, len(m.options.Own))
 	for _, name := range slices.Sorted(maps.Keys(m.options.Own)) {
-		key, to := headerKey(name), m.options.Own[name]
+		key, to := sheet.HeaderKey(name), m.options.Own[name]
 		if own[key] != nil || key == "" {
 			continue
 		}
 		if detail := faultOfTarget(&to, map[string]bool{}); detail != "" {
-			m.Notes = append(m.Notes, fmt.Sprintf("the mapping of %q is left out: %s", shorten(name), detail))
+			m.Notes = append(m.Notes, fmt.Sprintf("the mapping of %q is left out: %s", sheet.Shorten(name), detail))
 			continue
 		}
 		if m.Leads() && to == inventory.Status.String() {
-			m.Notes = append(m.Notes, fmt.Sprintf("the mapping of %q is left out: the status of a lead is no vehicle's", shorten(name)))
+			m.Notes = append(m.Notes, fmt.Sprintf("the mapping of %q is left out: the status of a lead is no vehicle's", sheet.Shorten(name)))
 			to = targetIgnore
 		}
 		own[key] = &to
@@ -70,7 +71,7 @@ func (m *Mapping) ownByKey() map[string]*string {
 func (m *Mapping) noteAbsent(h *headerColumns) {
 	var absent []string
 	for _, name := range slices.Sorted(maps.Keys(m.options.Own)) {
-		key := headerKey(name)
+		key := sheet.HeaderKey(name)
 		if _, there := h.byKey[key]; !there && h.own[key] != nil && *h.own[key] != targetIgnore {
 			absent = append(absent, name)
 		}
@@ -122,7 +123,7 @@ func (h *headerColumns) properties() (out []property) {
 // unmapped names the columns that feed nothing and are not ignored on purpose.
 func (h *headerColumns) unmapped(header []string) (names []string) {
 	for i, name := range header {
-		if key := headerKey(name); key != "" && !h.used[i] && h.own[key] == nil {
+		if key := sheet.HeaderKey(name); key != "" && !h.used[i] && h.own[key] == nil {
 			names = append(names, name)
 		}
 	}
@@ -133,7 +134,7 @@ func (h *headerColumns) unmapped(header []string) (names []string) {
 // of a fitting name holds any.
 func (h *headerColumns) vins(m *Mapping) []column {
 	own := h.owned(targetVIN)
-	found := append(own, h.named(synonym{columns: vinColumns}.keysIn(m.options.Type))...)
+	found := append(own, h.named(synonym{columns: sheet.VINColumns}.keysIn(m.options.Type))...)
 	if len(own) > 0 || h.anyVIN(found) {
 		return found
 	}
@@ -141,7 +142,7 @@ func (h *headerColumns) vins(m *Mapping) []column {
 	if !ok {
 		return found
 	}
-	m.Notes = append(m.Notes, fmt.Sprintf("column %d, %q, is taken for the VIN: its values are VINs", c.index+1, shorten(c.name)))
+	m.Notes = append(m.Notes, fmt.Sprintf("column %d, %q, is taken for the VIN: its values are VINs", c.index+1, sheet.Shorten(c.name)))
 	return append([]column{h.use(c)}, found...)
 }
 
@@ -152,19 +153,19 @@ func (h *headerColumns) anyVIN(columns []column) bool {
 			if c.index >= len(cells) {
 				return false
 			}
-			return hasStructure(cells[c.index])
+			return vin.Shaped(cells[c.index])
 		})
 	})
 }
 
 // vinByValues finds the only column whose values are nearly all VINs, by their check digits if they have one.
 func (h *headerColumns) vinByValues() (column, bool) {
-	for _, isVIN := range []func(string) bool{checkedVIN, looksLikeVIN} {
+	for _, isVIN := range []func(string) bool{vin.Proven, looksLikeVIN} {
 		var found []column
 		for i, name := range h.header {
-			c := column{index: i, name: name, key: headerKey(name)}
+			c := column{index: i, name: name, key: sheet.HeaderKey(name)}
 			// A VIN in the header's place is a row of data.
-			if !customers(c.key) && h.own[c.key] == nil && !hasStructure(name) && h.nearlyAll(i, isVIN) {
+			if !customers(c.key) && h.own[c.key] == nil && !vin.Shaped(name) && h.nearlyAll(i, isVIN) {
 				found = append(found, c)
 			}
 		}
@@ -190,17 +191,7 @@ func (h *headerColumns) nearlyAll(index int, kind func(string) bool) bool {
 	return filled > 0 && good*10 >= filled*9
 }
 
-func hasStructure(cell string) bool {
-	_, err := vin.Check(vin.Normalise(cell))
-	return err == nil
-}
-
-func checkedVIN(cell string) bool {
-	status, err := vin.Check(vin.Normalise(cell))
-	return err == nil && status == vin.Valid
-}
-
-func isVIN(cell string) bool { return checkedVIN(cell) || looksLikeVIN(cell) }
+func isVIN(cell string) bool { return vin.Proven(cell) || looksLikeVIN(cell) }
 
 // looksLikeVIN also takes VINs without a right check digit; by their serial number they differ from 17 letters of
 // a title.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"carfluence/internal/sheet"
 )
 
 // Drift compares the header of a file with that of the one before, by header keys. changed tells that columns came
@@ -39,7 +41,7 @@ func namesMissing(header, other []string) (names []string) {
 		known[key] = true
 	}
 	for _, name := range header {
-		if key := headerKey(name); !known[key] {
+		if key := sheet.HeaderKey(name); !known[key] {
 			known[key] = true
 			names = append(names, strings.Join(strings.Fields(name), " "))
 		}
@@ -50,7 +52,7 @@ func namesMissing(header, other []string) (names []string) {
 func headerKeys(header []string) []string {
 	keys := make([]string, len(header))
 	for i, name := range header {
-		keys[i] = headerKey(name)
+		keys[i] = sheet.HeaderKey(name)
 	}
 	return keys
 }
@@ -63,7 +65,7 @@ func quoteNames(names []string) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%q", shorten(name))
+		fmt.Fprintf(&b, "%q", sheet.Shorten(name))
 	}
 	if more := len(names) - maxNamesShown; more > 0 {
 		fmt.Fprintf(&b, " and %d more", more)

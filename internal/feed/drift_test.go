@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"carfluence/internal/sheet"
 )
 
 func TestDrift(t *testing.T) {
@@ -46,7 +48,7 @@ func TestDriftSentenceIsShort(t *testing.T) {
 
 func TestCollectedDrift(t *testing.T) {
 	header := func(name string) []string {
-		rd, err := NewReader(openCollected(t, name), name)
+		rd, err := sheet.NewReader(openCollected(t, name), name)
 		if err != nil {
 			t.Fatal(err)
 		}

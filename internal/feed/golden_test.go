@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -60,7 +61,7 @@ func describe(t *testing.T, path string) []byte {
 	}
 	defer f.Close()
 	var b bytes.Buffer
-	rd, err := NewReader(f, path)
+	rd, err := sheet.NewReader(f, path)
 	if err != nil {
 		fmt.Fprintf(&b, "refused: %v\n", err)
 		return b.Bytes()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"carfluence/internal/errs"
+	"carfluence/internal/sheet"
 )
 
 // repeated is a text over and over, n bytes of it, without holding them.
@@ -60,7 +61,7 @@ func TestHostileFiles(t *testing.T) {
 }
 
 func readHostile(file io.Reader) (reasons []string, rows int, err error) {
-	rd, err := NewReader(file, "a.csv")
+	rd, err := sheet.NewReader(file, "a.csv")
 	if err != nil {
 		return nil, 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/dealer"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -34,7 +35,7 @@ type Import struct {
 // again further down counts as updated.
 type Report struct {
 	File     string
-	Format   Format
+	Format   sheet.Format
 	Unmapped []string // columns that feed nothing
 	Notes    []string // what was odd about the header
 

@@ -18,8 +18,10 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vin"
 )
 
 type fixture struct {
@@ -85,7 +87,7 @@ func TestImportReportsWhatBecameOfEachRow(t *testing.T) {
 	if d := cmp.Diff([]string{"North Store", "South Store", "Home"}, r.DealersCreated); d != "" {
 		t.Error(d)
 	}
-	if r.Format.Charset != Charset1252 || r.Format.Delimiter != '|' {
+	if r.Format.Charset != sheet.Charset1252 || r.Format.Delimiter != '|' {
 		t.Errorf("format %+v", r.Format)
 	}
 	// The last row of a VIN counts.
@@ -260,7 +262,7 @@ func manyVINs(n int) []string {
 
 func checkDigit(v string) byte {
 	for _, d := range []byte("0123456789X") {
-		if checkedVIN(v[:8] + string(d) + v[9:]) {
+		if vin.Proven(v[:8] + string(d) + v[9:]) {
 			return d
 		}
 	}

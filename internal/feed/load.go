@@ -11,6 +11,7 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/vin"
 )
@@ -33,7 +34,7 @@ type loading struct {
 	survey survey
 	counts Counts
 	same   int64 // of updated, rows that changed nothing
-	format Format
+	format sheet.Format
 }
 
 const batchRows = 1000
@@ -115,12 +116,12 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 }
 
 // glimpse notes the VINs in a row that can't be used for its shape: a comma too many sells no car.
-func (s *survey) glimpse(row Row) {
+func (s *survey) glimpse(row sheet.Row) {
 	if row.Fault == "" {
 		return
 	}
 	for _, cell := range row.Cells {
-		if checkedVIN(cell) {
+		if vin.Proven(cell) {
 			s.present = append(s.present, vin.Normalise(cell))
 		}
 	}
@@ -147,8 +148,8 @@ func (s *survey) usable(first *Problem) error {
 }
 
 // open reads a file's format and header.
-func open(r io.Reader, name string, o Options) (*Reader, *Mapping, error) {
-	rd, err := NewReader(r, name)
+func open(r io.Reader, name string, o Options) (*sheet.Reader, *Mapping, error) {
+	rd, err := sheet.NewReader(r, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -167,7 +168,7 @@ type comparing struct {
 	places map[string]string // dealership ids by the cells that name them
 }
 
-func (c *comparing) add(vin string, row Row) error {
+func (c *comparing) add(vin string, row sheet.Row) error {
 	cells := c.l.survey.mapping.dealerCells(row)
 	id, ok := c.places[cells]
 	if !ok {
@@ -298,7 +299,7 @@ func (l *loading) read(ctx context.Context, f io.Reader, out chan<- batch) {
 // skimmed is how many rows without news make a batch: so many that progress is seen.
 const skimmed = 20 * batchRows
 
-func (l *loading) mapRows(rd *Reader, clean inventory.Cleaner, at *int64) (b batch, end bool) {
+func (l *loading) mapRows(rd *sheet.Reader, clean inventory.Cleaner, at *int64) (b batch, end bool) {
 	for len(b.changes) < batchRows && len(b.entries) < batchRows && b.rows < skimmed {
 		row, err := rd.Next()
 		if errors.Is(err, io.EOF) {
@@ -319,7 +320,7 @@ func (l *loading) mapRows(rd *Reader, clean inventory.Cleaner, at *int64) (b bat
 	return b, false
 }
 
-func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row Row) {
+func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row sheet.Row) {
 	change, notes, fault := l.survey.mapping.Map(clean, row)
 	b.entries = append(b.entries, notes...)
 	if fault != nil {
@@ -358,7 +359,7 @@ func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, b *batch) error {
 			continue
 		}
 		if p.reason != "" {
-			l.note(Problem{Line: c.Line, Column: "dealership", Value: shorten(p.named), Reason: p.reason})
+			l.note(Problem{Line: c.Line, Column: "dealership", Value: sheet.Shorten(p.named), Reason: p.reason})
 		} else if b.hashes[i] != 0 {
 			c.Hash = rowAt(b.hashes[i], p.id)
 		}

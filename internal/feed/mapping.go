@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/vin"
 )
 
@@ -130,7 +130,7 @@ func (o *Options) notation(c inventory.Cleaner) inventory.Cleaner {
 
 // Map makes of a row what it says about a vehicle, its values cleaned by c in the notation of the options. fault is why the row is left
 // out, nil when it is not; notes are what was odd. A fault that says Skipped is no error.
-func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, notes []Problem, fault *Problem) {
+func (m *Mapping) Map(c inventory.Cleaner, row sheet.Row) (change inventory.Change, notes []Problem, fault *Problem) {
 	for _, note := range row.Notes {
 		notes = append(notes, Problem{Line: row.Line, Reason: note})
 	}
@@ -152,7 +152,7 @@ func (m *Mapping) Map(c inventory.Cleaner, row Row) (change inventory.Change, no
 }
 
 // VIN reads only the VIN of a row.
-func (m *Mapping) VIN(row Row) (string, *Problem) {
+func (m *Mapping) VIN(row sheet.Row) (string, *Problem) {
 	if row.Fault != "" {
 		return "", &Problem{Line: row.Line, Reason: row.Fault}
 	}
@@ -162,7 +162,7 @@ func (m *Mapping) VIN(row Row) (string, *Problem) {
 }
 
 // dealerCells are the cells of a row that may name its dealership.
-func (m *Mapping) dealerCells(row Row) string {
+func (m *Mapping) dealerCells(row sheet.Row) string {
 	var b strings.Builder
 	for i := range m.targets {
 		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
@@ -176,7 +176,7 @@ func (m *Mapping) dealerCells(row Row) string {
 }
 
 // dealer reads only the names of a row's dealership.
-func (m *Mapping) dealer(row Row) (code, name string) {
+func (m *Mapping) dealer(row sheet.Row) (code, name string) {
 	r := reading{line: row.Line, cells: row.Cells}
 	for i := range m.targets {
 		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
@@ -198,7 +198,7 @@ type reading struct {
 func (r *reading) cell(c column) string { return strings.TrimSpace(r.cells[c.index]) }
 
 func (r *reading) problem(c column, value, reason string) Problem {
-	return Problem{Line: r.line, Column: c.name, Value: shorten(value), Reason: reason}
+	return Problem{Line: r.line, Column: c.name, Value: sheet.Shorten(value), Reason: reason}
 }
 
 func (r *reading) readVIN(m *Mapping) *Problem {
@@ -342,15 +342,4 @@ func (r *reading) readCustom(properties []property) {
 		}
 	}
 	r.change.Put(inventory.Custom, inventory.MapOf(values))
-}
-
-const maxShown = 100 // characters of a value in a report
-
-func shorten(value string) string { return cutTo(value, maxShown) }
-
-func cutTo(text string, characters int) string {
-	if len(text) <= characters || utf8.RuneCountInString(text) <= characters {
-		return text
-	}
-	return string([]rune(text)[:characters]) + "…"
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"carfluence/internal/sheet"
 )
 
 // normalised are small files of each type and how they are read.
@@ -68,7 +70,7 @@ func normalise(t *testing.T, path string, o Options) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	rd, err := NewReader(f, path)
+	rd, err := sheet.NewReader(f, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func normalise(t *testing.T, path string, o Options) string {
 	return string(head) + "\n" + b.String()
 }
 
-func writeLine(t *testing.T, b *strings.Builder, m *Mapping, row Row) {
+func writeLine(t *testing.T, b *strings.Builder, m *Mapping, row sheet.Row) {
 	t.Helper()
 	change, notes, fault := m.Map(testCleaner, row)
 	var warnings []string

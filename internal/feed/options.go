@@ -11,6 +11,7 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 )
 
 // The types of integrations.
@@ -65,7 +66,7 @@ func ValidateOwn(own map[string]*string) []errs.Fault {
 }
 
 func faultOfColumn(column string, seen map[string]string) string {
-	key := headerKey(column)
+	key := sheet.HeaderKey(column)
 	first, twice := seen[key]
 	switch {
 	case utf8.RuneCountInString(column) > maxOwnName:
@@ -109,7 +110,7 @@ func faultOfTarget(target *string, named map[string]bool) string {
 }
 
 func unknownField(target string) string {
-	detail := fmt.Sprintf("%q is no field of a vehicle", shorten(target))
+	detail := fmt.Sprintf("%q is no field of a vehicle", sheet.Shorten(target))
 	near := nearestFields(target)
 	if len(near) > 0 {
 		detail += "; did you mean " + strings.Join(near, ", ") + "?"
@@ -124,9 +125,9 @@ func nearestFields(text string) []string {
 		score float64
 	}
 	var found []near
-	meant := termOf(headerKey(text))
+	meant := termOf(sheet.HeaderKey(text))
 	for _, name := range targetNames() {
-		if s := likeness(meant, termOf(headerKey(name))); s >= 0.5 {
+		if s := likeness(meant, termOf(sheet.HeaderKey(name))); s >= 0.5 {
 			found = append(found, near{name, s})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 )
 
 // mapWith maps one row written as column=value pairs by the options.
@@ -23,7 +24,7 @@ func mapWith(t *testing.T, o Options, pairs ...string) (map[string]string, []Pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	change, notes, fault := m.Map(testCleaner, Row{Line: 2, Cells: cells})
+	change, notes, fault := m.Map(testCleaner, sheet.Row{Line: 2, Cells: cells})
 	got := map[string]string{}
 	for f := range inventory.NumFields {
 		if change.Present.Has(f) && (f != inventory.MileageUnit || change.Values[f] != "") {

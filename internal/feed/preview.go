@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
+	"carfluence/internal/vin"
 )
 
 // Bounds of a preview. What lies behind them is not looked at, and Preview.Whole says so.
@@ -22,7 +24,7 @@ const (
 
 // Preview is what a mapping makes of a file. It shows all columns of the file, sensitive ones too.
 type Preview struct {
-	Format  Format
+	Format  sheet.Format
 	Columns []PreviewColumn
 	Rows    []PreviewRow // the first ones
 	// RowsRead is how many data rows the counts are of; Whole, whether these are all of the file.
@@ -86,7 +88,7 @@ func PreviewFile(open func() (io.ReadCloser, error), name string, o Options, c i
 	}
 	defer f.Close() // only read from
 	limited := &io.LimitedReader{R: f, N: previewBytes}
-	rd, err := NewReader(limited, name)
+	rd, err := sheet.NewReader(limited, name)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -124,10 +126,10 @@ type feeding struct {
 	given int64
 }
 
-func newPreviewing(rd *Reader, o Options, c inventory.Cleaner) *previewing {
+func newPreviewing(rd *sheet.Reader, o Options, c inventory.Cleaner) *previewing {
 	p := &previewing{mapping: mapHeader(rd.Header, rd.Sample(), o), clean: o.notation(c)}
 	for i, name := range rd.Header {
-		p.columns = append(p.columns, &profile{index: i, key: headerKey(name)})
+		p.columns = append(p.columns, &profile{index: i, key: sheet.HeaderKey(name)})
 	}
 	for rank, col := range p.mapping.vins {
 		p.feed(col, feeding{to: targetVIN, rank: rank})
@@ -152,7 +154,7 @@ func (p *previewing) feed(c column, f feeding) {
 	at.feeds = append(at.feeds, f)
 }
 
-func (p *previewing) read(rd *Reader, limited *io.LimitedReader, shown int) error {
+func (p *previewing) read(rd *sheet.Reader, limited *io.LimitedReader, shown int) error {
 	for p.out.RowsRead < previewRows {
 		row, err := rd.Next()
 		if errors.Is(err, io.EOF) {
@@ -199,7 +201,7 @@ func (c *profile) add(clean inventory.Cleaner, cell string) {
 func (f *feeding) gives(clean inventory.Cleaner, cell string) bool {
 	switch {
 	case f.to == targetVIN:
-		return hasStructure(cell)
+		return vin.Shaped(cell)
 	case strings.HasPrefix(f.to, customPrefix):
 		return true
 	}
@@ -208,7 +210,7 @@ func (f *feeding) gives(clean inventory.Cleaner, cell string) bool {
 }
 
 // show maps one row for the eye.
-func (p *previewing) show(header []string, row Row) PreviewRow {
+func (p *previewing) show(header []string, row sheet.Row) PreviewRow {
 	out := PreviewRow{Line: row.Line, Outcome: RowUsed, Before: map[string]string{}, Problems: []PreviewProblem{}}
 	for i, cell := range row.Cells {
 		if _, twice := out.Before[header[i]]; !twice && p.columns[i].key != "" {
@@ -236,7 +238,7 @@ func (p *previewing) show(header []string, row Row) PreviewRow {
 }
 
 // result closes the preview.
-func (p *previewing) result(rd *Reader) Preview {
+func (p *previewing) result(rd *sheet.Reader) Preview {
 	p.out.Format = rd.Format()
 	p.out.Notes = append([]string{}, p.mapping.Notes...)
 	if len(p.mapping.vins) == 0 {
@@ -284,7 +286,7 @@ func (c *profile) result(name string, s *suggester, o Options) PreviewColumn {
 // ignores tells whether the own mapping ignores a column.
 func (o *Options) ignores(key string) bool {
 	for name, to := range o.Own {
-		if to == targetIgnore && headerKey(name) == key {
+		if to == targetIgnore && sheet.HeaderKey(name) == key {
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -384,7 +385,7 @@ func (p *processing) existing(ctx context.Context) (n int64, err error) {
 }
 
 // unpack opens the file as it was before its sender packed it.
-func (p *processing) unpack(ctx context.Context) (u *Unpacked, cleanUp func(), err error) {
+func (p *processing) unpack(ctx context.Context) (u *sheet.Unpacked, cleanUp func(), err error) {
 	received, err := p.f.spool("received")
 	if err != nil {
 		return nil, nil, err
@@ -393,7 +394,7 @@ func (p *processing) unpack(ctx context.Context) (u *Unpacked, cleanUp func(), e
 		discard(received)
 		return nil, nil, err
 	}
-	u, err = Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
+	u, err = sheet.Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
 	if err != nil {
 		discard(received)
 		return nil, nil, err

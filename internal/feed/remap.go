@@ -10,6 +10,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -67,7 +68,7 @@ func remapped(own map[string]string, changes map[string]*string) map[string]stri
 	merged := map[string]string{}
 	maps.Copy(merged, own)
 	for column, target := range changes {
-		maps.DeleteFunc(merged, func(known, _ string) bool { return headerKey(known) == headerKey(column) })
+		maps.DeleteFunc(merged, func(known, _ string) bool { return sheet.HeaderKey(known) == sheet.HeaderKey(column) })
 		if target != nil {
 			merged[column] = *target
 		}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"carfluence/internal/sheet"
 )
 
 // mappingEdition is part of every row's hash. Raise it when the same cells mean something else in a new version of the
@@ -18,7 +20,7 @@ func newRowHasher(header []string, settled string) rowHasher {
 }
 
 // of hashes the cells of a row.
-func (h rowHasher) of(row Row) uint64 {
+func (h rowHasher) of(row sheet.Row) uint64 {
 	d := xxhash.NewWithSeed(h.seed)
 	for _, cell := range row.Cells {
 		_, _ = d.WriteString(cell)

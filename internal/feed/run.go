@@ -10,6 +10,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -261,7 +262,7 @@ const maxAttempts = 20
 
 // fail notes that a file can't be used, and why.
 func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {
-	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), cutTo(errs.DetailOf(cause), maxDetail)
+	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), sheet.ShortenTo(errs.DetailOf(cause), maxDetail)
 	f.finish(&r)
 	f.ended(&r)
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 )
 
 // Suggestion is a field that a column probably feeds.
@@ -38,7 +39,7 @@ type suggester struct {
 
 func newSuggester(c inventory.Cleaner, m *Mapping) *suggester {
 	s := &suggester{clean: c, kind: m.options.Type, names: map[string][]string{}, taken: map[string]int{}}
-	s.known(targetVIN, synonym{columns: vinColumns}.keysIn(s.kind))
+	s.known(targetVIN, synonym{columns: sheet.VINColumns}.keysIn(s.kind))
 	for _, candidate := range candidates(s.kind) {
 		s.known(candidate.field.String(), candidate.keysIn(s.kind))
 	}
@@ -57,7 +58,7 @@ func newSuggester(c inventory.Cleaner, m *Mapping) *suggester {
 }
 
 func (s *suggester) known(field string, keys []string) {
-	for _, key := range append(keys, headerKey(field)) {
+	for _, key := range append(keys, sheet.HeaderKey(field)) {
 		if key != "" && !slices.Contains(s.names[key], field) {
 			s.names[key] = append(s.names[key], field)
 		}

@@ -14,8 +14,6 @@ type synonym struct {
 	columns string // separated by ", "
 }
 
-const vinColumns = "vin, soughtvehicles vin, vehicle vin number, vin num, vin no, vin number, vehicle vin, vehicle identification number, chassis"
-
 // synonyms is the union of what vAuto, HomeNet and Elead call their columns and of names met in files made
 // by hand, in the order in which the fields are read.
 //

@@ -1,4 +1,4 @@
-package feed
+package sheet
 
 import (
 	"encoding/csv"
@@ -61,13 +61,13 @@ func TestScanner(t *testing.T) {
 			{Line: 3, Fault: "a quotation mark opens in this row and never closes", Unclosed: true}}},
 		{"NUL", "a,b\n1,\x00\n3,4\n", 2, []scanned{
 			{Line: 1, Cells: []string{"a", "b"}}, {Line: 2, Fault: "a cell holds a NUL byte"}, {Line: 3, Cells: []string{"3", "4"}}}},
-		{"columns", "a,b\n" + strings.Repeat(",", MaxColumns) + "\n3,4\n", 2, []scanned{
+		{"columns", "a,b\n" + strings.Repeat(",", maxColumns) + "\n3,4\n", 2, []scanned{
 			{Line: 1, Cells: []string{"a", "b"}}, {Line: 2, Fault: "the row has more than 1000 columns"}, {Line: 3, Cells: []string{"3", "4"}}}},
-		{"cell", "a,b\n" + strings.Repeat("x", MaxCell+1) + ",1\n3,4\n", 2, []scanned{
+		{"cell", "a,b\n" + strings.Repeat("x", maxCell+1) + ",1\n3,4\n", 2, []scanned{
 			{Line: 1, Cells: []string{"a", "b"}}, {Line: 2, Fault: "a cell is longer than 1048576 bytes"}, {Line: 3, Cells: []string{"3", "4"}}}},
-		{"row", "a,b\n" + strings.Repeat("x", 3*MaxRecord) + ",1\n3,4\n", 2, []scanned{
+		{"row", "a,b\n" + strings.Repeat("x", 3*maxRecord) + ",1\n3,4\n", 2, []scanned{
 			{Line: 1, Cells: []string{"a", "b"}}, {Line: 2, Fault: "the row is longer than 4194304 bytes"}, {Line: 3, Cells: []string{"3", "4"}}}},
-		{"quote over the whole file", "a,b\n\"x,1\n" + strings.Repeat("3,4\n", MaxRecord/4+10), 2, nil},
+		{"quote over the whole file", "a,b\n\"x,1\n" + strings.Repeat("3,4\n", maxRecord/4+10), 2, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,13 +1,13 @@
-package feed
+package sheet
 
 import (
 	"strings"
 	"unicode"
 )
 
-// headerKey is the form header cells are compared in: lower case, runs of blanks, line breaks and `_` one
-// blank, `#` the word number, other punctuation gone. camelCase stays one word, as in the synonym table.
-func headerKey(cell string) string {
+// HeaderKey is the form header cells are compared in: lower case, runs of blanks, line breaks and `_` one
+// blank, `#` the word number, other punctuation gone. camelCase stays one word, as in the tables of known names.
+func HeaderKey(cell string) string {
 	var b strings.Builder
 	gap := false
 	for _, r := range strings.ToLower(cell) {
@@ -32,6 +32,9 @@ func headerKey(cell string) string {
 	}
 	return b.String()
 }
+
+// VINColumns are the keys of columns that are called VIN, best first, separated by ", ".
+const VINColumns = "vin, soughtvehicles vin, vehicle vin number, vin num, vin no, vin number, vehicle vin, vehicle identification number, chassis"
 
 // layout is a known order of columns, for files without a header.
 type layout struct {

@@ -1,4 +1,4 @@
-package feed
+package sheet
 
 import (
 	"archive/zip"
@@ -220,7 +220,7 @@ func onlyFile(entries []*zip.File) (*zip.File, error) {
 		return found[0], nil
 	}
 	return nil, errs.Invalid("archive_several_files", fmt.Sprintf("The ZIP archive holds %d files (%q, %q …); which of them is the feed can't be told. Send one file in each archive.",
-		len(found), shorten(plainName(found[0].Name)), shorten(plainName(found[1].Name))))
+		len(found), Shorten(plainName(found[0].Name)), Shorten(plainName(found[1].Name))))
 }
 
 // byproduct is what operating systems put into archives beside the files meant.
@@ -320,7 +320,7 @@ type source struct {
 	budget int64 // bytes that may still be read; 0 when unbounded, below when used up
 }
 
-var errBudget = errors.New("feed: the archive's directory is too large")
+var errBudget = errors.New("sheet: the archive's directory is too large")
 
 // ReadAt implements io.ReaderAt.
 func (s *source) ReadAt(p []byte, off int64) (int, error) {

@@ -1,4 +1,4 @@
-package feed
+package sheet
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"carfluence/internal/errs"
+	"carfluence/internal/vin"
 )
 
 // Row is one data row of a file.
@@ -74,7 +75,7 @@ func (rd *Reader) start(found sniffed) error {
 	}
 	rows := found.records[min(1, len(found.records)):]
 	if at := headerless(first.cells, rows); at >= 0 {
-		l, ok := layoutOf(len(first.cells), func(i int) bool { return hasStructure(first.cells[i]) })
+		l, ok := layoutOf(len(first.cells), func(i int) bool { return vin.Shaped(first.cells[i]) })
 		if !ok {
 			return errs.Invalid("header_missing", fmt.Sprintf("The file has no header, and its %d columns with the VIN in column %d match no known layout.",
 				len(first.cells), at+1))
@@ -114,7 +115,7 @@ func nameable(cells []string) error {
 	return nil
 }
 
-func hasVIN(cells []string) bool { return slices.ContainsFunc(cells, hasStructure) }
+func hasVIN(cells []string) bool { return slices.ContainsFunc(cells, vin.Shaped) }
 
 // record is the next record that holds anything.
 func (rd *Reader) record() (record, error) {
@@ -178,21 +179,21 @@ func (rd *Reader) Sample() [][]string { return rd.sample }
 // headerless finds where the VIN stands in record 1 of a file without header; -1 when record 1 is one. A wrong
 // check digit says little, as in Europe position 9 is free: then the records that follow decide.
 func headerless(first []string, following []record) int {
-	if at := slices.IndexFunc(first, checkedVIN); at >= 0 {
+	if at := slices.IndexFunc(first, vin.Proven); at >= 0 {
 		return at
 	}
 	if slices.ContainsFunc(first, namesVIN) {
 		return -1
 	}
 	for i, cell := range first {
-		if !hasStructure(cell) {
+		if !vin.Shaped(cell) {
 			continue
 		}
 		filled, good := 0, 0
 		for _, rec := range following {
 			if i < len(rec.cells) && strings.TrimSpace(rec.cells[i]) != "" {
 				filled++
-				if hasStructure(rec.cells[i]) {
+				if vin.Shaped(rec.cells[i]) {
 					good++
 				}
 			}
@@ -206,5 +207,5 @@ func headerless(first []string, following []record) int {
 
 // namesVIN tells whether a cell is the name of a VIN column.
 func namesVIN(cell string) bool {
-	return slices.Contains(strings.Split(vinColumns, ", "), headerKey(cell))
+	return slices.Contains(strings.Split(VINColumns, ", "), HeaderKey(cell))
 }

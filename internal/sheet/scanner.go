@@ -1,4 +1,4 @@
-package feed
+package sheet
 
 import (
 	"bytes"
@@ -11,12 +11,12 @@ import (
 // Limits on one record. A file that goes over them is odd, not large: the genuine rows seen have at most 90
 // columns and 20 KB.
 const (
-	MaxCell    = 1 << 20 // bytes of one cell
-	MaxColumns = 1000
-	MaxRecord  = 4 << 20 // bytes of one record, quotes and line breaks included
+	maxCell    = 1 << 20 // bytes of one cell
+	maxColumns = 1000
+	maxRecord  = 4 << 20 // bytes of one record, quotes and line breaks included
 
 	// After so many quotation marks that never close, none is believed to span lines any more: looking for
-	// their ends would cost MaxRecord bytes each.
+	// their ends would cost maxRecord bytes each.
 	maxUnclosed = 20
 )
 
@@ -72,7 +72,7 @@ func (s *scanner) next() (record, error) {
 		}
 		n, res, fault := s.parse(s.buf[s.pos:s.end], s.eof)
 		switch {
-		case res == needMore && s.end-s.pos < MaxRecord:
+		case res == needMore && s.end-s.pos < maxRecord:
 			if err := s.fill(); err != nil {
 				return record{}, err
 			}
@@ -134,13 +134,13 @@ func (s *scanner) lineAlone() record {
 	return rec
 }
 
-// tooLong handles a record over MaxRecord: a line break inside means an unclosed quote; without one the line
+// tooLong handles a record over maxRecord: a line break inside means an unclosed quote; without one the line
 // itself is skipped.
 func (s *scanner) tooLong() (record, error) {
 	if s.firstLineEnd(s.buf[s.pos:s.end]) < s.end-s.pos {
 		return s.firstLineOnly(), nil
 	}
-	rec := record{line: s.line, fault: fmt.Sprintf("the row is longer than %d bytes", MaxRecord)}
+	rec := record{line: s.line, fault: fmt.Sprintf("the row is longer than %d bytes", maxRecord)}
 	for {
 		s.pos = s.end
 		if err := s.fill(); err != nil {
@@ -265,12 +265,12 @@ func (s *scanner) closeCell(fault string) string {
 	case fault != "":
 		s.text = s.text[:start]
 		return fault
-	case len(s.ends) == MaxColumns:
+	case len(s.ends) == maxColumns:
 		s.text = s.text[:start]
-		return fmt.Sprintf("the row has more than %d columns", MaxColumns)
-	case len(s.text)-start > MaxCell:
+		return fmt.Sprintf("the row has more than %d columns", maxColumns)
+	case len(s.text)-start > maxCell:
 		s.text = s.text[:start]
-		return fmt.Sprintf("a cell is longer than %d bytes", MaxCell)
+		return fmt.Sprintf("a cell is longer than %d bytes", maxCell)
 	case bytes.IndexByte(s.text[start:], 0) >= 0:
 		s.text = s.text[:start]
 		return "a cell holds a NUL byte"

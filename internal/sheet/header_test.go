@@ -1,4 +1,4 @@
-package feed
+package sheet
 
 import "testing"
 
@@ -23,7 +23,7 @@ func TestHeaderKey(t *testing.T) {
 		"Größe":                  "größe",
 		"Total Dealer   Rebate ": "total dealer rebate",
 	} {
-		if got := headerKey(in); got != want {
+		if got := HeaderKey(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}

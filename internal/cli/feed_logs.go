@@ -9,6 +9,7 @@ import (
 
 	"carfluence/internal/app"
 	"carfluence/internal/feed"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sheet"
 )
@@ -233,7 +234,7 @@ func (d *desk) printProblems(c *console, r feed.Run) error {
 	if r.Counts.Warnings > 0 {
 		c.printf("\nWarnings (%s):\n", count(r.Counts.Warnings))
 		for _, k := range r.Report.Kinds[:min(len(r.Report.Kinds), maxShownRows)] {
-			c.printf("  %s × %s (line %d)\n", count(k.Count), problemText(feed.Problem{Column: k.Column, Reason: k.Reason}), k.Line)
+			c.printf("  %s × %s (line %d)\n", count(k.Count), problemText(mapping.Problem{Column: k.Column, Reason: k.Reason}), k.Line)
 		}
 		c.more(int64(len(r.Report.Kinds)), "kinds")
 	}

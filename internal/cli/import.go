@@ -19,6 +19,7 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/sheet"
 )
 
@@ -120,7 +121,7 @@ func problemFile(path string, in *feed.Import) (finish func() error, err error) 
 	}
 	w := csv.NewWriter(f)
 	_ = w.Write([]string{"line", "result", "column", "value", "reason"}) // errors are kept for finish
-	in.Problem = func(p feed.Problem) {
+	in.Problem = func(p mapping.Problem) {
 		result := "warning"
 		if p.Refused {
 			result = "refused"
@@ -179,7 +180,7 @@ func (c *console) more(all int64, what string) {
 	}
 }
 
-func problemText(p feed.Problem) string {
+func problemText(p mapping.Problem) string {
 	switch {
 	case p.Column == "":
 		return p.Reason
@@ -265,6 +266,6 @@ func reportBodyOf(r feed.Report) reportBody {
 	return b
 }
 
-func problemBodyOf(p feed.Problem) problemBody {
+func problemBodyOf(p mapping.Problem) problemBody {
 	return problemBody{p.Line, p.Column, p.Value, p.Reason}
 }

@@ -6,8 +6,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"carfluence/internal/audit"
+	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 )
 
 // largeFile is a file of n vehicles in the 34-column layout.
@@ -69,9 +72,10 @@ func opener(text string) func() (io.ReadCloser, error) {
 func BenchmarkMap(b *testing.B) {
 	const rows = 20_000
 	text := largeFile(rows, 20_000)
+	clean := inventory.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		rd, m, err := open(strings.NewReader(text), "a.csv", Options{})
+		rd, m, err := open(strings.NewReader(text), "a.csv", mapping.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -80,7 +84,7 @@ func BenchmarkMap(b *testing.B) {
 			if err != nil {
 				break
 			}
-			m.Map(testCleaner, row)
+			m.Map(clean, row)
 		}
 	}
 	rowsPerSecond(b, rows)

@@ -5,18 +5,15 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"carfluence/internal/mapping"
 	"carfluence/internal/sheet"
 )
-
-// mappingEdition is part of every row's hash. Raise it when the same cells mean something else in a new version of the
-// program; every row is then read again.
-const mappingEdition = "1"
 
 // rowHasher makes hashes of rows as their source wrote them: equal ones mean the same, under the same header and settings.
 type rowHasher struct{ seed uint64 }
 
 func newRowHasher(header []string, settled string) rowHasher {
-	return rowHasher{xxhash.Sum64String(mappingEdition + "\x1e" + settled + "\x1e" + strings.Join(header, "\x1f"))}
+	return rowHasher{xxhash.Sum64String(mapping.Edition + "\x1e" + settled + "\x1e" + strings.Join(header, "\x1f"))}
 }
 
 // of hashes the cells of a row.

@@ -9,6 +9,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
@@ -125,7 +126,7 @@ func (f *Feeds) LogOf(ctx context.Context, t *sqldb.Tenant, integrationID, runID
 }
 
 // Problems returns a page of a file's row errors and warnings in order of lines, and how many are kept.
-func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]Problem, int64, error) {
+func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]mapping.Problem, int64, error) {
 	return selectProblems(ctx, t, runID, page)
 }
 

@@ -4,7 +4,7 @@
 // are the same. What a row can't be used for is said on the row; only a file that can't be read at all is an error.
 //
 // Everything is pure and works on a stream: memory does not grow with the file. Which columns feed which field of a
-// vehicle, where files come from, are kept, and what becomes of them is package feed's.
+// vehicle is package mapping's; where files come from, are kept, and what becomes of them, package feed's.
 //
 // Records are split by our own scanner, not by encoding/csv: feeds need bounds on cells and records, lone
 // CR line ends, and above all a way back when a quotation mark is never closed, which encoding/csv answers

@@ -6,7 +6,7 @@ import (
 )
 
 // HeaderKey is the form header cells are compared in: lower case, runs of blanks, line breaks and `_` one
-// blank, `#` the word number, other punctuation gone. camelCase stays one word, as in the tables of known names.
+// blank, `#` the word number, other punctuation gone. camelCase stays one word, as in package mapping's table of names.
 func HeaderKey(cell string) string {
 	var b strings.Builder
 	gap := false

@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"fmt"
@@ -10,6 +10,10 @@ import (
 	"carfluence/internal/sheet"
 	"carfluence/internal/vin"
 )
+
+// Edition is part of the hash by which a row is known again. Raise it when the same cells mean something else in a new
+// version of the program; every row is then read again.
+const Edition = "1"
 
 // Problem is what was wrong with a row, or odd about it.
 type Problem struct {
@@ -59,9 +63,9 @@ type column struct {
 	pipes    bool // lists in it are separated by |
 }
 
-// NewMapping maps a header by the own mapping of the options, then by the synonym table of their type. sample holds
+// New maps a header by the own mapping of the options, then by the synonym table of their type. sample holds
 // the cells of some rows: without VINs in a column of that name, the one whose values are VINs is it.
-func NewMapping(header []string, sample [][]string, o Options) (*Mapping, error) {
+func New(header []string, sample [][]string, o Options) (*Mapping, error) {
 	m := mapHeader(header, sample, o)
 	if len(m.vins) == 0 {
 		return nil, errs.Invalid("vin_column_missing", "No column of the file holds VINs. Its columns are: "+quoteNames(header)+".")
@@ -69,7 +73,7 @@ func NewMapping(header []string, sample [][]string, o Options) (*Mapping, error)
 	return m, nil
 }
 
-// mapHeader is NewMapping without the demand for VINs.
+// mapHeader is New without the demand for VINs.
 func mapHeader(header []string, sample [][]string, o Options) *Mapping {
 	m := &Mapping{options: o}
 	h := m.readHeader(header, sample)
@@ -161,8 +165,8 @@ func (m *Mapping) VIN(row sheet.Row) (string, *Problem) {
 	return r.change.VIN, fault
 }
 
-// dealerCells are the cells of a row that may name its dealership.
-func (m *Mapping) dealerCells(row sheet.Row) string {
+// DealerCells are the cells of a row that may name its dealership.
+func (m *Mapping) DealerCells(row sheet.Row) string {
 	var b strings.Builder
 	for i := range m.targets {
 		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
@@ -175,8 +179,8 @@ func (m *Mapping) dealerCells(row sheet.Row) string {
 	return b.String()
 }
 
-// dealer reads only the names of a row's dealership.
-func (m *Mapping) dealer(row sheet.Row) (code, name string) {
+// Dealer reads only the names of a row's dealership.
+func (m *Mapping) Dealer(row sheet.Row) (code, name string) {
 	r := reading{line: row.Line, cells: row.Cells}
 	for i := range m.targets {
 		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {

@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"cmp"
@@ -49,7 +49,7 @@ const (
 
 // ValidateOwn lists what is wrong with an own mapping as a client sends it; nil and "" ignore a column. Several
 // columns may feed one field: in each row the first in the header's order that holds a value wins, and photos are
-// joined. Whether a file then still has a VIN shows only with its header: NewMapping refuses it otherwise.
+// joined. Whether a file then still has a VIN shows only with its header: New refuses it otherwise.
 func ValidateOwn(own map[string]*string) []errs.Fault {
 	if len(own) > maxOwn {
 		return []errs.Fault{errs.At("#/mappings", fmt.Sprintf("must not have more than %d members", maxOwn))}
@@ -63,6 +63,20 @@ func ValidateOwn(own map[string]*string) []errs.Fault {
 		}
 	}
 	return faults
+}
+
+// Amend makes of an own mapping and changes of it the new one: of each column named, nil goes back to the default. Columns
+// are the same by header key.
+func Amend(own map[string]string, changes map[string]*string) map[string]string {
+	merged := map[string]string{}
+	maps.Copy(merged, own)
+	for column, target := range changes {
+		maps.DeleteFunc(merged, func(known, _ string) bool { return sheet.HeaderKey(known) == sheet.HeaderKey(column) })
+		if target != nil {
+			merged[column] = *target
+		}
+	}
+	return merged
 }
 
 func faultOfColumn(column string, seen map[string]string) string {

@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"strings"
@@ -19,7 +19,7 @@ func mapOne(t *testing.T, pairs ...string) (map[string]string, []Problem) {
 		name, value, _ := strings.Cut(p, "=")
 		header, cells = append(header, name), append(cells, value)
 	}
-	m, err := NewMapping(header, nil, Options{})
+	m, err := New(header, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,25 +95,25 @@ func TestColumnsFeedTheirFields(t *testing.T) {
 }
 
 func TestVINColumnIsFoundByItsValues(t *testing.T) {
-	m, err := NewMapping([]string{"Number", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}}, Options{})
+	m, err := New([]string{"Number", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}}, Options{})
 	if err != nil || len(m.Notes) != 1 {
 		t.Fatalf("%v, %v", m, err)
 	}
-	_, err = NewMapping([]string{"Number", "Price"}, [][]string{{"1", "1"}}, Options{})
+	_, err = New([]string{"Number", "Price"}, [][]string{{"1", "1"}}, Options{})
 	if errs.CodeOf(err) != "vin_column_missing" || !strings.Contains(err.Error(), `"Number", "Price"`) {
 		t.Error(err)
 	}
 }
 
 func TestColumnNamedByAVINIsNotTakenForTheVIN(t *testing.T) {
-	_, err := NewMapping([]string{"WVWZZZ1KZAW000001", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}}, Options{})
+	_, err := New([]string{"WVWZZZ1KZAW000001", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}, {"2HGFE2F52PH500002", "2"}}, Options{})
 	if errs.CodeOf(err) != "vin_column_missing" {
 		t.Error(err)
 	}
 }
 
 // Whatever the bytes, reading ends, and every row is either mapped or has a reason.
-func FuzzReader(f *testing.F) {
+func FuzzMap(f *testing.F) {
 	f.Add([]byte("VIN,Price\n1FTFW1E84NFA10001,1\n"), "a.csv")
 	f.Add([]byte("\xff\xfeV\x00I\x00N\x00,\x00a\x00\n\x00"), "a.tsv")
 	f.Add([]byte("vin|a\r\"x\r1|2"), "a.txt")
@@ -122,7 +122,7 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, err := NewMapping(rd.Header, rd.Sample(), Options{})
+		m, err := New(rd.Header, rd.Sample(), Options{})
 		if err != nil {
 			return
 		}

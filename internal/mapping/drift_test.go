@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"strconv"
@@ -25,7 +25,7 @@ func TestDrift(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			before, after := strings.Split(tt.before, ","), strings.Split(tt.after, ",")
-			added, removed, changed := Drift(before, after)
+			added, removed, changed := drift(before, after)
 			if cmp.Diff(tt.added, added) != "" || cmp.Diff(tt.removed, removed) != "" || changed != (len(added)+len(removed) > 0) {
 				t.Errorf("added %q, removed %q, changed %v", added, removed, changed)
 			}
@@ -54,7 +54,7 @@ func TestCollectedDrift(t *testing.T) {
 		}
 		return rd.Header
 	}
-	added, removed, changed := Drift(header("toyota-mirai-2023-04-27-oldschema.csv"), header("toyota-mirai-2023-07-10.csv"))
+	added, removed, changed := drift(header("toyota-mirai-2023-04-27-oldschema.csv"), header("toyota-mirai-2023-07-10.csv"))
 	if d := cmp.Diff([]string{"Dealer Website", "Image"}, removed); d != "" || len(added) > 0 || !changed {
 		t.Errorf("added %q, removed %q", added, removed)
 	}

@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"encoding/json"
@@ -14,6 +14,10 @@ import (
 
 	"carfluence/internal/errs"
 )
+
+func opener(text string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+}
 
 func previewOf(t *testing.T, text string, o Options, rows int) Preview {
 	t.Helper()

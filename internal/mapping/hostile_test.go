@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"errors"
@@ -65,7 +65,7 @@ func readHostile(file io.Reader) (reasons []string, rows int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	m, err := NewMapping(rd.Header, rd.Sample(), Options{})
+	m, err := New(rd.Header, rd.Sample(), Options{})
 	if err != nil {
 		return nil, 0, err
 	}

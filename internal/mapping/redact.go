@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"encoding/json"
@@ -9,10 +9,10 @@ import (
 // Hidden are columns whose values only administrators may see; nil hides nothing.
 type Hidden map[string]bool
 
-// hidden are the columns of a file that feed costs.
-func (in *Integration) hidden(r *Run) Hidden {
+// HiddenIn finds the columns of a file that feed costs.
+func HiddenIn(header []string, o Options) Hidden {
 	h := Hidden{}
-	for _, t := range mapHeader(r.Report.Columns, nil, in.options()).targets {
+	for _, t := range mapHeader(header, nil, o).targets {
 		for _, c := range t.columns {
 			if t.field.Sensitive() {
 				h[c.name] = true
@@ -22,17 +22,17 @@ func (in *Integration) hidden(r *Run) Hidden {
 	return h
 }
 
-// of is a problem as it may be shown.
-func (h Hidden) of(p Problem) Problem {
+// Redact is a problem as it may be shown.
+func (h Hidden) Redact(p Problem) Problem {
 	if h[p.Column] {
 		p.Value, p.Reason = "", "the value can't be read"
 	}
 	return p
 }
 
-// redact hides from those who are no administrators what columns of costs hold, and columns nobody knows: floor plans,
+// Redact hides from those who are no administrators what columns of costs hold, and columns nobody knows: floor plans,
 // memos, customers.
-func (p *Preview) redact() {
+func (p *Preview) Redact() {
 	hidden := map[string]bool{}
 	for i := range p.Columns {
 		c := &p.Columns[i]

@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"fmt"
@@ -8,16 +8,16 @@ import (
 	"carfluence/internal/sheet"
 )
 
-// Drift compares the header of a file with that of the one before, by header keys. changed tells that columns came
+// drift compares the header of a file with that of the one before, by header keys. changed tells that columns came
 // or went; their order and spelling don't count. Names are as written, in the order of their header.
-func Drift(before, after []string) (added, removed []string, changed bool) {
+func drift(before, after []string) (added, removed []string, changed bool) {
 	added, removed = namesMissing(after, before), namesMissing(before, after)
 	return added, removed, len(added)+len(removed) > 0
 }
 
 // DriftSentence says for a log what differs between two headers, "" when nothing does.
 func DriftSentence(before, after []string) string {
-	added, removed, changed := Drift(before, after)
+	added, removed, changed := drift(before, after)
 	if !changed {
 		if slices.Equal(headerKeys(before), headerKeys(after)) {
 			return ""

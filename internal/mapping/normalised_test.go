@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"encoding/json"
@@ -74,7 +74,7 @@ func normalise(t *testing.T, path string, o Options) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewMapping(rd.Header, rd.Sample(), o)
+	m, err := New(rd.Header, rd.Sample(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

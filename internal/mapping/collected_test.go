@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"encoding/json"
@@ -51,7 +51,7 @@ func mapAllWith(t testing.TB, r io.Reader, name string, o Options) mapped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewMapping(rd.Header, rd.Sample(), o)
+	m, err := New(rd.Header, rd.Sample(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

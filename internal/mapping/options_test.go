@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func mapWith(t *testing.T, o Options, pairs ...string) (map[string]string, []Pro
 		name, value, _ := strings.Cut(p, "=")
 		header, cells = append(header, name), append(cells, value)
 	}
-	m, err := NewMapping(header, [][]string{cells}, o)
+	m, err := New(header, [][]string{cells}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,14 +78,14 @@ func TestOwnMapping(t *testing.T) {
 }
 
 func TestOwnMappingMustLeaveAVIN(t *testing.T) {
-	_, err := NewMapping([]string{"VIN", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}}, Options{Own: map[string]string{"VIN": ""}})
+	_, err := New([]string{"VIN", "Price"}, [][]string{{"1FTFW1E84NFA10001", "1"}}, Options{Own: map[string]string{"VIN": ""}})
 	if errs.CodeOf(err) != "vin_column_missing" {
 		t.Error(err)
 	}
 }
 
 func TestMappingTellsWhatTheFileLacks(t *testing.T) {
-	m, err := NewMapping([]string{"VIN", "Price", "Memo", "Age"}, nil, Options{Own: map[string]string{"Wholesale": "price", "Memo": "", "Gone": ""}})
+	m, err := New([]string{"VIN", "Price", "Memo", "Age"}, nil, Options{Own: map[string]string{"Wholesale": "price", "Memo": "", "Gone": ""}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,5 +208,17 @@ func TestValidateOwn(t *testing.T) {
 	}
 	if len(ValidateOwn(many)) != 1 || len(ValidateOwn(names)) != 1 {
 		t.Errorf("%v; %v", ValidateOwn(many), ValidateOwn(names))
+	}
+}
+
+func TestAmend(t *testing.T) {
+	own := map[string]string{"Price": "msrp", "Stock_No": "stock_number", "Memo": ""}
+	changed := "custom.memo"
+	got := Amend(own, map[string]*string{"PRICE": nil, "stock no": &changed, "Gone": nil})
+	if d := cmp.Diff(map[string]string{"stock no": "custom.memo", "Memo": ""}, got); d != "" {
+		t.Error(d)
+	}
+	if len(own) != 3 || own["Price"] != "msrp" {
+		t.Errorf("the mapping it was made of has changed: %v", own)
 	}
 }

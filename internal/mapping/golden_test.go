@@ -1,4 +1,4 @@
-package feed
+package mapping
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ func describe(t *testing.T, path string) []byte {
 		fmt.Fprintf(&b, "refused: %v\n", err)
 		return b.Bytes()
 	}
-	m, err := NewMapping(rd.Header, rd.Sample(), Options{})
+	m, err := New(rd.Header, rd.Sample(), Options{})
 	if err != nil {
 		fmt.Fprintf(&b, "refused: %v\n", err)
 		return b.Bytes()

@@ -16,6 +16,7 @@ import (
 	"carfluence/internal/feed"
 	"carfluence/internal/job"
 	"carfluence/internal/sftpd"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -74,7 +75,7 @@ func (s *Stores) NewFeeds(f *feed.Feeds, c Feeds) (*job.Queue, error) {
 // limits are the settings as feeds take them.
 func (c Feeds) limits() feed.Limits {
 	l := feed.DefaultLimits
-	l.FileBytes, l.Unpack = c.FeedMaxFileMB<<20, feed.Caps{Bytes: c.FeedMaxUnpackedMB << 20}
+	l.FileBytes, l.Unpack = c.FeedMaxFileMB<<20, sheet.Caps{Bytes: c.FeedMaxUnpackedMB << 20}
 	l.Guard = feed.Guard{Share: c.FeedGuardPercent, Least: c.FeedGuardLeast}
 	l.Uploads, l.Queued = c.FeedUploads, c.FeedQueued
 	l.Problems, l.KeptFiles, l.LogAge = c.FeedMaxProblems, c.FeedKeptFiles, time.Duration(c.FeedLogDays)*24*time.Hour

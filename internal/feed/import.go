@@ -9,6 +9,8 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/dealer"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -26,21 +28,21 @@ type Import struct {
 	Dealer string                        // name, code or alias of the dealership that holds rows which name none
 	By     audit.Actor
 
-	Progress func(bytes int64) // of the file read so far while it is loaded; may be nil
-	Problem  func(Problem)     // every refused row and every warning, in order of lines; may be nil
+	Progress func(bytes int64)     // of the file read so far while it is loaded; may be nil
+	Problem  func(mapping.Problem) // every refused row and every warning, in order of lines; may be nil
 }
 
 // Report is what became of a file. Rows = Created + Updated + Unchanged + Refused; a row whose VIN stands
 // again further down counts as updated.
 type Report struct {
 	File     string
-	Format   Format
+	Format   sheet.Format
 	Unmapped []string // columns that feed nothing
 	Notes    []string // what was odd about the header
 
 	Rows, Created, Updated, Unchanged, Refused int64
 
-	Refusals       []Problem // the first few; all of them go to Import.Problem
+	Refusals       []mapping.Problem // the first few; all of them go to Import.Problem
 	Warnings       int64
 	WarningKinds   []Tally
 	DealersCreated []string
@@ -74,7 +76,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 		from: inventory.Source{
 			Name: inventory.SourceImport, ActorType: in.By.Type, ActorID: in.By.ID, ActorName: in.By.Name, File: sourceFile(in.File),
 		},
-		problem: func(p Problem) { r.add(p, warnings, in.Problem) },
+		problem: func(p mapping.Problem) { r.add(p, warnings, in.Problem) },
 	}
 	if in.Progress != nil {
 		l.advance = func(bytes, _ int64) { in.Progress(bytes) }
@@ -98,7 +100,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 }
 
 // add notes one problem.
-func (r *Report) add(p Problem, warnings tallies, tell func(Problem)) {
+func (r *Report) add(p mapping.Problem, warnings tallies, tell func(mapping.Problem)) {
 	if p.Refused {
 		if len(r.Refusals) < maxRefusals {
 			r.Refusals = append(r.Refusals, p)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -110,8 +111,8 @@ type RowProblemBody struct {
 }
 
 // RowProblemBodyOf is a problem on the wire.
-func RowProblemBodyOf(p Problem) RowProblemBody {
-	return RowProblemBody{p.Line, p.result(), orNull(p.Column), orNull(p.Value), p.Reason}
+func RowProblemBodyOf(p mapping.Problem) RowProblemBody {
+	return RowProblemBody{p.Line, resultOf(p), orNull(p.Column), orNull(p.Value), p.Reason}
 }
 
 type logsInput struct {
@@ -223,19 +224,19 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	out.Body.Log = LogDetailOf(r)
 	out.Body.Errors = make([]RowProblemBody, 0, len(problems))
 	for _, p := range problems {
-		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(hidden.of(p)))
+		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(hidden.Redact(p)))
 	}
 	out.Body.Pagination = in.Page().With(total)
 	return out, err
 }
 
 // hiddenFrom are the columns of a file whose values a caller may not see.
-func (f *Feeds) hiddenFrom(ctx context.Context, t *sqldb.Tenant, p auth.Principal, r *Run) (Hidden, error) {
+func (f *Feeds) hiddenFrom(ctx context.Context, t *sqldb.Tenant, p auth.Principal, r *Run) (mapping.Hidden, error) {
 	if p.Scopes.Has(auth.Admin) {
 		return nil, nil
 	}
 	in, err := f.Integration(ctx, t, r.IntegrationID)
-	return in.hidden(r), err
+	return mapping.HiddenIn(r.Report.Columns, in.options()), err
 }
 
 func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInput) (*csvOutput, error) {

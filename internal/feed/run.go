@@ -9,7 +9,9 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -135,7 +137,7 @@ func (f *Feeds) LogOf(ctx context.Context, t *sqldb.Tenant, integrationID, runID
 }
 
 // Problems returns a page of a file's row errors and warnings in order of lines, and how many are kept.
-func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]Problem, int64, error) {
+func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]mapping.Problem, int64, error) {
 	return selectProblems(ctx, t, runID, page)
 }
 
@@ -272,7 +274,7 @@ const maxAttempts = 20
 
 // fail notes that a file can't be used, and why.
 func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {
-	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), cutTo(errs.DetailOf(cause), maxDetail)
+	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), sheet.ShortenTo(errs.DetailOf(cause), maxDetail)
 	f.finish(&r)
 	f.ended(&r)
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {

@@ -87,7 +87,8 @@ func (f Field) Bounds(now time.Time) (low, high int64) {
 func (f Field) NumberText(n int64) string {
 	switch fields[f].kind {
 	case Money:
-		return money.FromCents(n).String()
+		var b [24]byte // a rule sets prices of whole stocks: no more than the text is allocated
+		return string(money.FromCents(n).Append(b[:0]))
 	case Decimal:
 		return litresText(n)
 	}

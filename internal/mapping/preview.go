@@ -168,6 +168,9 @@ func (p *previewing) read(rd *sheet.Reader, limited *io.LimitedReader, shown int
 		if len(p.out.Rows) < shown {
 			p.out.Rows = append(p.out.Rows, p.show(rd.Header, row))
 		}
+		if row.Fault != "" { // its cells may belong to other columns
+			continue
+		}
 		for i, cell := range row.Cells {
 			p.columns[i].add(p.clean, strings.TrimSpace(cell))
 		}
@@ -212,7 +215,7 @@ func (f *feeding) gives(clean inventory.Cleaner, cell string) bool {
 // show maps one row for the eye.
 func (p *previewing) show(header []string, row sheet.Row) PreviewRow {
 	out := PreviewRow{Line: row.Line, Outcome: RowUsed, Before: map[string]string{}, Problems: []PreviewProblem{}}
-	for i, cell := range row.Cells {
+	for i, cell := range row.Cells[:min(len(row.Cells), len(header))] {
 		if _, twice := out.Before[header[i]]; !twice && p.columns[i].key != "" {
 			out.Before[header[i]] = strings.Clone(cut(cell))
 		}

@@ -90,6 +90,20 @@ func TestPreviewTellsOutcomesApart(t *testing.T) {
 	}
 }
 
+// A row with a comma too many is shown as it is, and its cells, which may belong to other columns, count for none.
+func TestPreviewShowsRowsOfTheWrongLength(t *testing.T) {
+	p := previewOf(t, "VIN,Price\n1FTFW1E84NFA10001,100,left over\n1FTFW1E84NFA10002,200\n", Options{}, 10)
+	if len(p.Rows) != 2 || p.Rows[0].Outcome != RowRefused || p.Rows[1].Outcome != RowUsed {
+		t.Fatalf("%+v", p.Rows)
+	}
+	if d := cmp.Diff(map[string]string{"VIN": "1FTFW1E84NFA10001", "Price": "100"}, p.Rows[0].Before); d != "" {
+		t.Error(d)
+	}
+	if c := p.Columns[1]; c.Filled != 1 || !cmp.Equal(c.Samples, []string{"200"}) {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestPreviewOfAFileWithoutVINs(t *testing.T) {
 	p := previewOf(t, "Price,Reference\n1,a\n", Options{}, 5)
 	if p.Fault == "" || len(p.Rows) != 1 || p.Rows[0].Outcome != RowRefused || len(p.Columns) != 2 {

@@ -145,6 +145,34 @@ func TestRulesStandOverSourcesAndUnderOverrides(t *testing.T) {
 	}
 }
 
+// What is shown may stay the same while what the source says does not.
+func TestRuleTakesOverWhereTheSourceStops(t *testing.T) {
+	h := open(t)
+	h.rules(priceFloor("5000.00"))
+	a := feedOf(integration)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "5000"}))
+	h.shows(truck, map[string]any{"price": "5000.00", "rules": []any{}})
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "300"}))
+	h.shows(truck, map[string]any{"price": "5000.00"})
+	if n := len(h.told(truck)); n != 1 {
+		t.Errorf("%d entries: %v", n, h.told(truck))
+	}
+}
+
+func TestRulesLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
+	h := open(t)
+	h.rules(Rules{Names: []RuleName{{"rule-1", "Miles"}}, Run: func(v *Values, r *Ruling) {
+		if !r.Keep.Has(MileageUnit) {
+			v[MileageUnit] = "mi"
+			r.Set.Add(MileageUnit)
+		}
+	}})
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Mileage: "10", MileageUnit: "km"}))
+	h.shows(truck, map[string]any{"mileage_unit": "mi"})
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"mileage":20}`)
+	h.shows(truck, map[string]any{"mileage": 20.0, "mileage_unit": nil})
+}
+
 func TestRefreshAppliesRulesAndTakesThemBack(t *testing.T) {
 	h := open(t)
 	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "300"}), row(sedan, 3, map[Field]string{Price: "90000"}))

@@ -31,6 +31,7 @@ type LogBody struct {
 	RecordsWarnings int64   `json:"records_warnings" doc:"Oddities in rows that were taken."`
 	VehiclesMissing int64   `json:"vehicles_missing" doc:"Listed before, not in this file."`
 	VehiclesSold    int64   `json:"vehicles_sold" doc:"Of the missing ones, given up with this file."`
+	VehiclesMoved   int64   `json:"vehicles_moved" doc:"Of the missing ones, given up while another integration of the group lists them: transfers, no sales."`
 	Bytes           int64   `json:"bytes" doc:"Of the file as received."`
 	Code            *string `json:"code" nullable:"true" doc:"Of a failed file: why, as in the list of problems."`
 	Detail          *string `json:"detail" nullable:"true" doc:"Of a failed or held file: why, and what to do."`
@@ -41,7 +42,7 @@ func logBodyOf(r Run) LogBody {
 	b := LogBody{
 		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: seconds(r.ReceivedAt), ProcessedAt: instant(r.ProcessedAt),
 		RecordsTotal: c.Total, RecordsCreated: c.Created, RecordsUpdated: c.Updated, RecordsErrors: c.Errors, RecordsSkipped: c.Skipped, RecordsWarnings: c.Warnings,
-		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
+		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, VehiclesMoved: r.Report.Moved, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
 		RecordsDone: c.Total,
 	}
 	if r.Status == RunRunning {

@@ -190,7 +190,8 @@ func (p *processing) mustHold() bool {
 	if !p.f.Limits.Guard.holds(&p.absent) {
 		return false
 	}
-	return !p.run.Confirmed || p.absent.active > p.confirmed
+	_, active := p.absent.sells(0)
+	return !p.run.Confirmed || active > p.confirmed
 }
 
 // name is what the file is called once it is unpacked; its extension may settle the delimiter.
@@ -221,13 +222,18 @@ func (p *processing) repeat(ctx context.Context, last Run) error {
 // not list.
 func (p *processing) judge(ctx context.Context, lists func(vin string) bool) error {
 	sync, now := p.sync(), p.run.ReceivedAt
-	return p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
+	err := p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
 		present := l.Missed == 0
 		if lists != nil {
 			present = lists(l.VIN)
 		}
 		p.absent.note(sync, l, present, now)
 	})
+	if err != nil {
+		return err
+	}
+	p.absent.moved, err = p.f.Stock.ListedElsewhere(ctx, p.t, p.in.ID, p.absent.vins())
+	return err
 }
 
 // commit writes what a file does, whole or not at all: its rows, what it does not list, and its log.
@@ -249,7 +255,8 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant, w *
 			}
 		}
 		p.ruled(w)
-		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), int64(len(p.absent.sold))
+		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), p.absent.sold()
+		p.run.Report.Moved = int64(len(p.absent.moved))
 		p.f.finish(&p.run)
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
 			return err
@@ -279,7 +286,7 @@ func (p *processing) leave(ctx context.Context, w *inventory.Writer) error {
 	if err := w.Miss(ctx, p.absent.missed, p.run.ReceivedAt); err != nil {
 		return err
 	}
-	return w.Retire(ctx, p.absent.sold)
+	return w.Retire(ctx, p.absent.vins())
 }
 
 // ruled notes in the log which rules could not do their work.
@@ -341,7 +348,8 @@ const maxKinds = 50
 
 // hold keeps the file for somebody to decide on.
 func (p *processing) hold(ctx context.Context) error {
-	would := Would{Sell: p.absent.active, Of: p.absent.listed, VINs: p.absent.sold[:min(maxKinds, len(p.absent.sold))]}
+	vins, active := p.absent.sells(maxKinds)
+	would := Would{Sell: active, Of: p.absent.listed, VINs: vins}
 	if p.load != nil {
 		p.describe()
 		exist, err := p.existing(ctx)

@@ -306,6 +306,45 @@ func TestOverwriteSellsAtOnce(t *testing.T) {
 	}
 }
 
+// A car that appears at another store of the group while it leaves the first is a transfer, not a sale, whichever file
+// comes first.
+func TestATransferIsNoSale(t *testing.T) {
+	w := openFeeds(t)
+	overwrite := func(i *Integration) { i.Sync.Strategy = StrategyOverwrite }
+	first, second := w.integration(mapping.TypeCustom, overwrite), w.integration(mapping.TypeVAuto, overwrite, func(i *Integration) { i.DealershipID = w.addDealer("Second store") })
+	w.drop(first, "a.csv", stockFile(0, 40, "10000"))
+	w.drop(second, "b.csv", stockFile(40, 50, "10000"))
+
+	w.drop(second, "b.csv", stockFile(20, 50, "10000")) // it appears there
+	if at := w.field(testVIN(30), inventory.DealershipID); at != second.DealershipID {
+		t.Errorf("at %s", at)
+	}
+	r := w.completes(first, "a.csv", stockFile(0, 20, "10000"), Counts{Total: 20, Updated: 20, Missing: 20}) // and leaves: half the stock, and nothing for the guard
+	if r.Report.Moved != 20 || w.active() != 50 || w.field(testVIN(30), inventory.Status) != inventory.StatusActive {
+		t.Errorf("%d moved, %d active", r.Report.Moved, w.active())
+	}
+
+	// Or it is gone here before it is seen there, with a grace between.
+	if _, err := w.UpdateIntegration(t.Context(), w.t, audit.System("test"), first.ID, func(i *Integration) { i.Sync = DefaultSync }); err != nil {
+		t.Fatal(err)
+	}
+	w.drop(first, "a.csv", stockFile(0, 19, "10000"))
+	w.drop(second, "b.csv", stockFile(19, 50, "10000"))
+	w.now = w.now.Add(48 * time.Hour)
+	if r := w.drop(first, "a.csv", stockFile(0, 19, "10001")); r.Counts.Sold != 0 || r.Report.Moved != 1 {
+		t.Errorf("%+v, %d moved", r.Counts, r.Report.Moved)
+	}
+	history, err := w.Stock.History(t.Context(), w.t, testVIN(19), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range history {
+		if e.Type == inventory.StatusChange {
+			t.Errorf("it was sold: %+v", e)
+		}
+	}
+}
+
 func TestUpdateOnlyCreatesAndSellsNothing(t *testing.T) {
 	w := openFeeds(t)
 	w.drop(w.integration(mapping.TypeCustom), "a.csv", stockFile(0, 2, "10000"))

@@ -75,6 +75,7 @@ type RunReport struct {
 	Repeated  bool         `json:"repeated,omitempty"` // the same bytes as the file before: its rows were not processed again
 	Kinds     []KindCount  `json:"kinds,omitempty"`    // of warnings, commonest first
 	Would     *Would       `json:"would,omitempty"`    // of held
+	Moved     int64        `json:"moved,omitempty"`    // vehicles given up that another integration of the group lists
 	Unlisted  int64        `json:"unlisted,omitempty"` // problems beyond those that are kept
 	Rules     []RuleFaults `json:"rules,omitempty"`    // rules that could not do their work on some vehicles
 }

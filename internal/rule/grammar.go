@@ -311,6 +311,7 @@ func (g *grammar) call(name string, trees []ast.Node, at file.Location) *node {
 
 // suggestion is a phrase that names the nearest field, "" when none is near.
 func suggestion(name string) string {
+	name = strings.ToLower(name)
 	best, distance := "", 1+len(name)/4
 	for f := range inventory.NumFields {
 		best, distance = nearer(name, f.String(), best, distance)

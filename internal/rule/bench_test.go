@@ -2,7 +2,9 @@ package rule
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"carfluence/internal/inventory"
 )
@@ -90,5 +92,31 @@ func BenchmarkCompile(b *testing.B) {
 		if _, faults := Compile(r, now); len(faults) > 0 {
 			b.Fatal(faults)
 		}
+	}
+}
+
+// dearest is about the most that an expression can cost: fractions as long as they may be, in as many parts.
+func dearest() string {
+	return "price" + strings.Repeat("/999999999999999989.0", 8) + strings.Repeat("+mileage/3", 20)
+}
+
+func BenchmarkDearest(b *testing.B) { run(b, truck(), rule(by("misc_price_1", dearest()))) }
+
+// The dearest expression stays far below a millisecond; the least of some runs is taken, since the machine may
+// be busy.
+func TestNoExpressionIsDear(t *testing.T) {
+	rules := ordered(t, rule(by("misc_price_1", dearest())))
+	least := time.Hour
+	for range 20 {
+		v, r := truck(), inventory.Ruling{}
+		start := time.Now()
+		rules.Run(&v, &r)
+		least = min(least, time.Since(start))
+		if v[inventory.MiscPrice1] != "713540.00" {
+			t.Fatal(v[inventory.MiscPrice1], r.Faults)
+		}
+	}
+	if least > time.Millisecond {
+		t.Errorf("it took %v", least)
 	}
 }

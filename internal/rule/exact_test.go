@@ -361,3 +361,17 @@ func TestOperationsAreExact(t *testing.T) {
 		}
 	})
 }
+
+func TestHalvesGoAwayFromZero(t *testing.T) {
+	for text, want := range map[string]string{"2.5": "3", "-2.5": "-3", "2.4": "2", "-2.4": "-2", "0.5": "1", "-0.5": "-1", "-3": "-3", "0": "0", "9.5": "10", "-2.51": "-3"} {
+		d, ok := readNumber(text)
+		if !ok {
+			t.Fatal(text)
+		}
+		for _, n := range []number{{d: d}, {r: ratOf(text)}} {
+			if got := n.round(0, halfAway).String(); got != want {
+				t.Errorf("%s rounds to %s, want %s", text, got, want)
+			}
+		}
+	}
+}

@@ -165,7 +165,6 @@ func (e *effect) takes(yields kind) (takes kind, detail string) {
 
 // evaluate works out what to set. reason is why there is nothing to set, "" if there is.
 func (e *effect) evaluate(s *scene) (canonical, reason string) {
-	s.reason = ""
 	switch k := e.kind(); {
 	case isNumber(k), e.expr.kind == numeric:
 		n, ok := e.expr.number(s)

@@ -67,7 +67,7 @@ func (s *source) parse(text string) ast.Node {
 	if !s.readable(text) {
 		return nil
 	}
-	if s.fence(text); len(s.faults) > 0 {
+	if s.fence(text); len(s.faults) > 0 { // at most one: what follows often follows from it
 		return nil
 	}
 	tree, err := parser.ParseWithConfig(text, &conf.Config{MaxNodes: MaxNodes})
@@ -110,9 +110,11 @@ func (s *source) fence(text string) {
 		if t.Kind == lexer.EOF {
 			t.Location = file.Location{From: len(s.runes), To: len(s.runes)}
 		}
-		if gap := s.runes[end:max(end, t.From)]; strings.TrimSpace(string(gap)) != "" {
-			s.fault(file.Location{From: end}, "comments can't stand in an expression")
-			return
+		for i := end; i < t.From; i++ {
+			if !unicode.IsSpace(s.runes[i]) { // and yet no token
+				s.fault(file.Location{From: i}, "comments can't stand in an expression")
+				return
+			}
 		}
 		switch {
 		case t.Kind == lexer.Bracket && strings.Contains("([", t.Value):
@@ -126,6 +128,9 @@ func (s *source) fence(text string) {
 		}
 		if !afterPoint { // the name of a custom property may be any word
 			s.token(t)
+		}
+		if len(s.faults) > 0 {
+			return
 		}
 		afterPoint = t.Is(lexer.Operator, ".")
 		end = t.To

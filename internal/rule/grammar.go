@@ -19,12 +19,10 @@ type grammar struct {
 	now  time.Time
 	used func(f inventory.Field) // told of every field that is read
 	days bool                    // days_on_lot is read
-	left int                     // how many nodes there may still be
 }
 
 // compile reads an expression; the node is broken when there are faults.
 func (g *grammar) compile(text string) *node {
-	g.left = MaxNodes
 	tree := g.parse(text)
 	if tree == nil {
 		return &node{}
@@ -44,9 +42,6 @@ func (g *grammar) refuse(at file.Location, format string, args ...any) *node {
 
 func (g *grammar) node(tree ast.Node) *node {
 	at := tree.Location()
-	if g.left--; g.left < 0 {
-		return g.refuse(at, "the expression has more than %d parts", MaxNodes)
-	}
 	switch t := tree.(type) {
 	case *ast.IntegerNode, *ast.FloatNode: // its text: the parser has made a float of it
 		d, ok := readNumber(plain(string(g.runes[at.From:at.To])))
@@ -311,6 +306,7 @@ func (g *grammar) call(name string, trees []ast.Node, at file.Location) *node {
 
 // suggestion is a phrase that names the nearest field, "" when none is near.
 func suggestion(name string) string {
+	name = strings.ToLower(name)
 	best, distance := "", 1+len(name)/4
 	for f := range inventory.NumFields {
 		best, distance = nearer(name, f.String(), best, distance)

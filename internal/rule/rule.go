@@ -56,14 +56,14 @@ const (
 
 // Limits of a rule. They bound what a vehicle costs: every rule of a group runs on every vehicle of every file.
 const (
-	MaxName       = 200  // characters
-	MaxConditions = 20   // of a rule
-	MaxActions    = 20   // of a rule
-	MaxValue      = 2000 // characters of a value that is neither a list nor a description
-	MaxLongValue  = 20_000
-	MaxItems      = 500  // texts that in compares with
-	MaxExpression = 1000 // bytes
-	MaxNodes      = 100  // parts of an expression: fields, numbers, operators
+	MaxName       = 200    // characters
+	MaxConditions = 20     // of a rule
+	MaxActions    = 20     // of a rule
+	MaxValue      = 2000   // characters of a value
+	MaxLongValue  = 20_000 // characters of a list that is set or that in compares with, and of a description that is set
+	MaxItems      = 500    // values that in compares with
+	MaxExpression = 1000   // bytes
+	MaxNodes      = 100    // parts of an expression: fields, numbers, operators
 )
 
 // Names that rules know beside those of fields.

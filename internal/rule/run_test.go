@@ -198,6 +198,7 @@ func TestFaultsLeaveTheFieldAlone(t *testing.T) {
 		"sale_price ?? other_price":            "other_price is empty",
 		"price / 3 * 1000000000000000":         "the result 11999000000000000000 lies outside of 0.01 to 999999999.99",
 		strings.Repeat("price*", 40) + "price": "the calculation has too many digits",
+		"price" + strings.Repeat("/999999999999999989.0", 10): "the calculation has too many digits",
 	} {
 		v, r := truck(), inventory.Ruling{}
 		ordered(t, rule(to("make", "BMW")), rule(by("price", expr), to("tags", "done"))).Run(&v, &r)

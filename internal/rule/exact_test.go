@@ -316,7 +316,9 @@ func TestNumbersAreReadExactly(t *testing.T) {
 func TestOperationsAreExact(t *testing.T) {
 	draw := rapid.Custom(func(t *rapid.T) number {
 		n := number{d: decimalOf(rapid.Int64().Draw(t, "coefficient"), rapid.IntRange(0, 19).Draw(t, "scale"))}
-		switch rapid.IntRange(0, 3).Draw(t, "sort") {
+		switch rapid.IntRange(0, 4).Draw(t, "sort") {
+		case 4:
+			n.by = decimalOf(rapid.Int64Range(1, math.MaxInt64).Draw(t, "divisor"), rapid.IntRange(0, 19).Draw(t, "divisor's scale"))
 		case 0:
 			n = number{r: n.rat()}
 		case 1:
@@ -353,7 +355,7 @@ func TestOperationsAreExact(t *testing.T) {
 		same("round", a.round(places, halfAway), nearestRat(x, places))
 		same("floor", a.round(places, down), new(big.Rat).Quo(wholeRat(scaled, false), scale))
 		same("ceil", a.round(places, up), new(big.Rat).Quo(wholeRat(scaled, true), scale))
-		units, ok := a.units(places)
+		units, ok := a.units(places, halfAway)
 		want := new(big.Rat).Mul(nearestRat(x, places), scale)
 		least := want.Cmp(new(big.Rat).SetInt64(math.MinInt64)) == 0 // either way
 		if ok && units != want.Num().Int64() || ok != want.Num().IsInt64() && !least {

@@ -377,3 +377,20 @@ func TestHalvesGoAwayFromZero(t *testing.T) {
 		}
 	}
 }
+
+func TestUnitsEndWithInt64(t *testing.T) {
+	for _, n := range []number{
+		{d: decimalOf(1647730764, 0), by: decimalOf(893236637, 19)}, // half a unit below 1<<64
+		{d: decimalOf(math.MaxInt64, 0), by: decimalOf(5, 1)},
+		{r: ratOf("9223372036854775807.5")},
+	} {
+		if units, ok := n.units(0, halfAway); ok {
+			t.Errorf("%s has %d units", n, units)
+		}
+	}
+	for _, n := range []number{{d: decimalOf(-math.MaxInt64, 0)}, {r: ratOf("-9223372036854775807.4")}} {
+		if units, ok := n.units(0, halfAway); !ok || units != -math.MaxInt64 {
+			t.Errorf("%s has %d units", n, units)
+		}
+	}
+}

@@ -206,7 +206,7 @@ func clipped(text string) string {
 
 // numeral is the canonical text of a number, rounded half away from zero to the places of what is set.
 func (e *effect) numeral(n number) (canonical, reason string) {
-	units, ok := n.units(e.places)
+	units, ok := n.units(e.places, halfAway)
 	if e.origin == ofCustom {
 		if !ok {
 			return "", fmt.Sprintf("the result, %s, has too many digits", n)

@@ -286,7 +286,7 @@ func numberText(s subject, d decimal.Decimal) string {
 	if s.origin == ofField && s.kind() != inventory.Int {
 		places = 2
 	}
-	units, ok := number{d: d}.units(places)
+	units, ok := number{d: d}.units(places, halfAway)
 	if back, err := decimal.New(units, places); !ok || err != nil || back.Cmp(d) != 0 {
 		return d.String()
 	}

@@ -316,7 +316,9 @@ func TestNumbersAreReadExactly(t *testing.T) {
 func TestOperationsAreExact(t *testing.T) {
 	draw := rapid.Custom(func(t *rapid.T) number {
 		n := number{d: decimalOf(rapid.Int64().Draw(t, "coefficient"), rapid.IntRange(0, 19).Draw(t, "scale"))}
-		switch rapid.IntRange(0, 3).Draw(t, "sort") {
+		switch rapid.IntRange(0, 4).Draw(t, "sort") {
+		case 4:
+			n.by = decimalOf(rapid.Int64Range(1, math.MaxInt64).Draw(t, "divisor"), rapid.IntRange(0, 19).Draw(t, "divisor's scale"))
 		case 0:
 			n = number{r: n.rat()}
 		case 1:
@@ -353,7 +355,7 @@ func TestOperationsAreExact(t *testing.T) {
 		same("round", a.round(places, halfAway), nearestRat(x, places))
 		same("floor", a.round(places, down), new(big.Rat).Quo(wholeRat(scaled, false), scale))
 		same("ceil", a.round(places, up), new(big.Rat).Quo(wholeRat(scaled, true), scale))
-		units, ok := a.units(places)
+		units, ok := a.units(places, halfAway)
 		want := new(big.Rat).Mul(nearestRat(x, places), scale)
 		least := want.Cmp(new(big.Rat).SetInt64(math.MinInt64)) == 0 // either way
 		if ok && units != want.Num().Int64() || ok != want.Num().IsInt64() && !least {
@@ -372,6 +374,23 @@ func TestHalvesGoAwayFromZero(t *testing.T) {
 			if got := n.round(0, halfAway).String(); got != want {
 				t.Errorf("%s rounds to %s, want %s", text, got, want)
 			}
+		}
+	}
+}
+
+func TestUnitsEndWithInt64(t *testing.T) {
+	for _, n := range []number{
+		{d: decimalOf(1647730764, 0), by: decimalOf(893236637, 19)}, // half a unit below 1<<64
+		{d: decimalOf(math.MaxInt64, 0), by: decimalOf(5, 1)},
+		{r: ratOf("9223372036854775807.5")},
+	} {
+		if units, ok := n.units(0, halfAway); ok {
+			t.Errorf("%s has %d units", n, units)
+		}
+	}
+	for _, n := range []number{{d: decimalOf(-math.MaxInt64, 0)}, {r: ratOf("-9223372036854775807.4")}} {
+		if units, ok := n.units(0, halfAway); !ok || units != -math.MaxInt64 {
+			t.Errorf("%s has %d units", n, units)
 		}
 	}
 }

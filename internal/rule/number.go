@@ -10,11 +10,13 @@ import (
 	"github.com/govalues/decimal"
 )
 
-// number is an exact number. Decimals of 19 digits hold nearly all that rules work out, without an allocation;
-// what they can't hold exactly, as a third, is a fraction. So nothing is ever rounded before the end.
+// number is an exact number. A decimal of 19 digits holds nearly all that rules work out, or two hold it as a
+// fraction, as a third, without an allocation; for what is longer there are fractions of any length. So nothing is
+// ever rounded before the end.
 type number struct {
-	d decimal.Decimal
-	r *big.Rat // the value, where it is no such decimal; never changed once made
+	d  decimal.Decimal
+	by decimal.Decimal // what d has yet to be divided by, never negative; 0 is for nothing
+	r  *big.Rat        // the value, where it fits neither; never changed once made
 }
 
 // maxBits bounds a fraction's numerator and denominator, and with them what an expression can cost. About 150
@@ -76,11 +78,20 @@ func (n number) rat() *big.Rat {
 	if n.r != nil {
 		return n.r
 	}
-	num := new(big.Int).SetUint64(n.d.Coef())
-	if n.d.IsNeg() {
-		num.Neg(num)
+	r := new(big.Rat).SetFrac(integer(n.d), tenTo(n.d.Scale()))
+	if !n.by.IsZero() {
+		r.Mul(r, new(big.Rat).SetFrac(tenTo(n.by.Scale()), integer(n.by)))
 	}
-	return new(big.Rat).SetFrac(num, tenTo(n.d.Scale()))
+	return r
+}
+
+// integer is a decimal without its point.
+func integer(d decimal.Decimal) *big.Int {
+	i := new(big.Int).SetUint64(d.Coef())
+	if d.IsNeg() {
+		i.Neg(i)
+	}
+	return i
 }
 
 func tenTo(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
@@ -101,62 +112,108 @@ func (n number) negated() number {
 	if n.r != nil {
 		return number{r: new(big.Rat).Neg(n.r)}
 	}
-	return number{d: n.d.Neg()}
+	n.d = n.d.Neg()
+	return n
+}
+
+// sum and product are those of decimals, exact or not ok: a result that has lost a digit shows it by its scale.
+
+func sum(a, b decimal.Decimal) (d decimal.Decimal, ok bool) {
+	d, err := a.Add(b)
+	return d, err == nil && d.Scale() == max(a.Scale(), b.Scale())
+}
+
+func product(a, b decimal.Decimal) (d decimal.Decimal, ok bool) {
+	d, err := a.Mul(b)
+	return d, err == nil && d.Scale() == a.Scale()+b.Scale()
+}
+
+// stretched is the product with a divisor, of which 0 says that there is none.
+func stretched(d, by decimal.Decimal) (decimal.Decimal, bool) {
+	if by.IsZero() {
+		return d, true
+	}
+	return product(d, by)
+}
+
+// aligned brings two numbers to one divisor; ok is false when they don't fit.
+func aligned(a, b number) (x, y, by decimal.Decimal, ok bool) {
+	if a.r != nil || b.r != nil {
+		return x, y, by, false
+	}
+	if a.by == b.by {
+		return a.d, b.d, a.by, true
+	}
+	x, okX := stretched(a.d, b.by)
+	y, okY := stretched(b.d, a.by)
+	by, ok = divisor(a, b)
+	return x, y, by, ok && okX && okY
+}
+
+// divisor is the product of two divisors.
+func divisor(a, b number) (by decimal.Decimal, ok bool) {
+	if a.by.IsZero() {
+		return b.by, true
+	}
+	return stretched(a.by, b.by)
 }
 
 func compare(a, b number) int {
-	if a.r == nil && b.r == nil {
-		return a.d.Cmp(b.d)
+	if x, y, _, ok := aligned(a, b); ok {
+		return x.Cmp(y)
 	}
 	return a.rat().Cmp(b.rat())
 }
 
-// The operations are exact: a decimal result that has lost a digit shows it by its scale. ok is false when the
-// result has grown too large.
+// The operations are exact; ok is false when the result has grown too large.
 
-func add(a, b number) (sum number, ok bool) {
-	if a.r == nil && b.r == nil {
-		if d, err := a.d.Add(b.d); err == nil && d.Scale() == max(a.d.Scale(), b.d.Scale()) {
-			return number{d: d}, true
+func add(a, b number) (n number, ok bool) {
+	if x, y, by, ok := aligned(a, b); ok {
+		if d, ok := sum(x, y); ok {
+			return number{d: d, by: by}, true
 		}
 	}
 	return fraction(new(big.Rat).Add(a.rat(), b.rat()))
 }
 
-func subtract(a, b number) (difference number, ok bool) { return add(a, b.negated()) }
+func subtract(a, b number) (n number, ok bool) { return add(a, b.negated()) }
 
-func multiply(a, b number) (product number, ok bool) {
+func multiply(a, b number) (n number, ok bool) {
 	if a.r == nil && b.r == nil {
-		if d, err := a.d.Mul(b.d); err == nil && d.Scale() == a.d.Scale()+b.d.Scale() {
-			return number{d: d}, true
+		d, ok := product(a.d, b.d)
+		by, fits := divisor(a, b)
+		if ok && fits {
+			return number{d: d, by: by}, true
 		}
 	}
 	return fraction(new(big.Rat).Mul(a.rat(), b.rat()))
 }
 
 // divide divides by what is not zero.
-func divide(a, b number) (quotient number, ok bool) {
+func divide(a, b number) (n number, ok bool) {
 	if a.r == nil && b.r == nil {
-		if d, err := a.d.Quo(b.d); err == nil {
-			back, ok := multiply(number{d: d}, b)
-			if ok && back.r == nil && back.d.Cmp(a.d) == 0 {
-				return number{d: d}, true
-			}
+		if b.sign() < 0 {
+			a, b = a.negated(), b.negated()
+		}
+		d, ok := stretched(a.d, b.by)
+		by, fits := stretched(b.d, a.by)
+		if ok && fits {
+			return number{d: d, by: by}, true
 		}
 	}
 	return fraction(new(big.Rat).Quo(a.rat(), b.rat()))
 }
 
 // remainder is what is left of a after taking b from it a whole number of times; it has a's sign. b is not zero.
-func remainder(a, b number) (rest number, ok bool) {
-	if a.r == nil && b.r == nil {
-		if _, d, err := a.d.QuoRem(b.d); err == nil {
-			return number{d: d}, true
+func remainder(a, b number) (n number, ok bool) {
+	if x, y, by, ok := aligned(a, b); ok {
+		if _, d, err := x.QuoRem(y); err == nil {
+			return number{d: d, by: by}, true
 		}
 	}
 	q := new(big.Rat).Quo(a.rat(), b.rat())
-	times := new(big.Rat).SetInt(new(big.Int).Quo(q.Num(), q.Denom())) // towards zero
-	return fraction(times.Sub(a.rat(), times.Mul(times, b.rat())))
+	whole := new(big.Rat).SetInt(new(big.Int).Quo(q.Num(), q.Denom())) // towards zero
+	return fraction(whole.Sub(a.rat(), whole.Mul(whole, b.rat())))
 }
 
 // rounding is a way to leave digits out.
@@ -170,11 +227,66 @@ const (
 
 // round rounds to a number of places, at most maxPlaces.
 func (n number) round(places int, way rounding) number {
-	if n.r == nil {
-		return number{d: roundDecimal(n.d, places, way)}
+	if n.r == nil && n.by.IsZero() && n.d.Scale() <= places {
+		return n
+	}
+	if units, ok := n.units(places, way); ok {
+		return number{d: decimalOf(units, places)}
 	}
 	return number{r: new(big.Rat).SetFrac(n.scaled(places, way), tenTo(places))}
 }
+
+// units is the number in units of the last of the given places; ok is false when that is no int64.
+func (n number) units(places int, way rounding) (units int64, ok bool) {
+	if n.r == nil {
+		if units, ok := n.quotient(places, way); ok {
+			return units, true
+		}
+	}
+	all := n.scaled(places, way)
+	return all.Int64(), all.IsInt64()
+}
+
+// quotient is units as far as 128 bits do.
+func (n number) quotient(places int, way rounding) (units int64, ok bool) {
+	low, by, shift := n.d.Coef(), uint64(1), places-n.d.Scale()
+	if !n.by.IsZero() {
+		by, shift = n.by.Coef(), shift+n.by.Scale()
+	}
+	var high, over uint64
+	switch {
+	case shift >= len(powers) || -shift >= len(powers):
+		return 0, false
+	case shift >= 0:
+		high, low = bits.Mul64(low, powers[shift])
+	default:
+		over, by = bits.Mul64(by, powers[-shift])
+	}
+	if over != 0 || high >= by {
+		return 0, false
+	}
+	q, rest := bits.Div64(high, low, by)
+	negative := n.d.IsNeg()
+	switch {
+	case q > math.MaxInt64:
+		return 0, false
+	case way == halfAway && rest >= by-rest, way == down && negative && rest > 0, way == up && !negative && rest > 0:
+		q++
+	}
+	if units = int64(q); negative {
+		units = -units
+	}
+	return units, q <= math.MaxInt64
+}
+
+// powers of ten, as far as an uint64 goes.
+var powers = func() (p [20]uint64) {
+	p[0] = 1
+	for i := 1; i < len(p); i++ {
+		p[i] = p[i-1] * 10
+	}
+	return p
+}()
 
 // scaled is the number times ten to the places, rounded to a whole.
 func (n number) scaled(places int, way rounding) *big.Int {
@@ -194,64 +306,16 @@ func (n number) scaled(places int, way rounding) *big.Int {
 	return q
 }
 
-func roundDecimal(d decimal.Decimal, places int, way rounding) decimal.Decimal {
-	switch {
-	case d.Scale() <= places:
-		return d
-	case way == down:
-		return d.Floor(places)
-	case way == up:
-		return d.Ceil(places)
-	}
-	unit := powers[d.Scale()-places]
-	whole, rest := bits.Div64(0, d.Coef(), unit)
-	if rest >= unit-rest {
-		whole++
-	}
-	out, err := decimal.New(int64(whole), places) // at least a digit shorter than what fits
-	if err != nil {
-		return d // not reached
-	}
-	return out.CopySign(d)
-}
-
-// powers of ten, as far as an uint64 goes.
-var powers = func() (p [20]uint64) {
-	p[0] = 1
-	for i := 1; i < len(p); i++ {
-		p[i] = p[i-1] * 10
-	}
-	return p
-}()
-
-// units is the number in units of the last of the given places, rounded half away from zero; ok is false when
-// that is no int64.
-func (n number) units(places int) (units int64, ok bool) {
-	if n.r != nil {
-		whole := n.scaled(places, halfAway)
-		return whole.Int64(), whole.IsInt64()
-	}
-	d := roundDecimal(n.d, places, halfAway)
-	high, low := bits.Mul64(d.Coef(), powers[places-d.Scale()])
-	if high != 0 || low > math.MaxInt64 {
-		return 0, false
-	}
-	if d.IsNeg() {
-		return -int64(low), true
-	}
-	return int64(low), true
-}
-
 // maxShown is the most characters of a number that a message shows.
 const maxShown = 40
 
 // String is the number as people write it, for messages.
 func (n number) String() string {
 	text := ""
-	if n.r == nil {
+	if n.r == nil && n.by.IsZero() {
 		text = n.d.Trim(0).String()
 	} else {
-		text = strings.TrimSuffix(strings.TrimRight(n.r.FloatString(4), "0"), ".")
+		text = strings.TrimSuffix(strings.TrimRight(n.rat().FloatString(4), "0"), ".")
 	}
 	if len(text) > maxShown {
 		whole, _, _ := strings.Cut(strings.TrimPrefix(text, "-"), ".")

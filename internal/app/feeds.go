@@ -69,6 +69,7 @@ func (s *Stores) NewFeeds(f *feed.Feeds, c Feeds) (*job.Queue, error) {
 		}
 		return err
 	}})
+	s.handleRefreshes(q, f.Stock, shared)
 	return q, nil
 }
 
@@ -95,6 +96,8 @@ func (s *Server) wireFeeds(ctx context.Context) (err error) {
 	}
 	job.Handle(s.jobs, job.Worker[sweep]{Work: func(ctx context.Context, _ sweep) error { return s.sweepFeeds(ctx) }})
 	s.jobs.Every(sweepFeeds, sweep{})
+	job.Handle(s.jobs, job.Worker[newDay]{Work: func(ctx context.Context, _ newDay) error { return s.newDay(ctx) }})
+	s.jobs.Every(lookAtCalendar, newDay{})
 	if !s.config.servesSFTP() {
 		return nil
 	}

@@ -167,6 +167,7 @@ func (d *desk) printRun(c *console, r feed.Run) error {
 		c.printf("It has changed nothing: %s\n", r.Detail)
 	}
 	c.printReading(r.Report)
+	c.printRuleFaults(r.Report.Rules)
 	return d.printProblems(c, r)
 }
 
@@ -220,6 +221,18 @@ func (c *console) printReading(r feed.RunReport) {
 	if len(r.Unmapped) > 0 {
 		c.printf("Columns not used: %s.\n", some(r.Unmapped))
 	}
+}
+
+// printRuleFaults tells which rules could not do their work.
+func (c *console) printRuleFaults(faults []feed.RuleFaults) {
+	if len(faults) == 0 {
+		return
+	}
+	c.printf("\nRules that could not do their work everywhere:\n")
+	for _, f := range faults[:min(len(faults), maxShownRows)] {
+		c.printf("  %s × %s left %s alone: %s (%s)\n", count(f.Count), f.Name, f.Field, f.Reason, f.VIN)
+	}
+	c.more(int64(len(faults)), "rules")
 }
 
 // printProblems shows the first refused rows and the kinds of warnings.

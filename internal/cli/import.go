@@ -20,6 +20,7 @@ import (
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
+	"carfluence/internal/rule"
 	"carfluence/internal/sheet"
 )
 
@@ -72,9 +73,8 @@ func (cmd *importCommand) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	importer := &feed.Importer{
-		Stock: inventory.NewStock(a.Stock, inventory.Options{Now: time.Now}), Dealers: &dealer.Dealers{DB: a.Stock, Now: time.Now}, Now: time.Now,
-	}
+	stock, _ := a.NewStock(inventory.Options{Now: time.Now}, rule.Options{})
+	importer := &feed.Importer{Stock: stock, Dealers: &dealer.Dealers{DB: a.Stock, Now: time.Now}, Now: time.Now}
 	report, err := importer.Run(c, a.Stock.Tenant(g.ID), in)
 	_ = bar.Finish()
 	if errors.Is(err, context.Canceled) {

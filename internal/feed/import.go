@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"carfluence/internal/audit"
@@ -68,11 +69,16 @@ func (im *Importer) Run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 
 func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report, error) {
 	begun := im.Now()
+	edition, err := im.Stock.Edition(ctx, t)
+	if err != nil {
+		return Report{}, err
+	}
 	r := Report{File: in.File}
 	warnings := tallies{}
 	l := &loading{
-		stock: im.Stock, file: in.File, open: in.Open, now: begun, settled: "import",
-		stores: newStores(im.Dealers, in.By, in.Dealer, true),
+		stock: im.Stock, file: in.File, open: in.Open, now: begun,
+		settled: "import" + editionMark + strconv.FormatInt(edition, 10), // rows that say nothing new may show something else
+		stores:  newStores(im.Dealers, in.By, in.Dealer, true),
 		from: inventory.Source{
 			Name: inventory.SourceImport, ActorType: in.By.Type, ActorID: in.By.ID, ActorName: in.By.Name, File: sourceFile(in.File),
 		},
@@ -84,7 +90,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 	if err := l.look(ctx, t); err != nil {
 		return Report{}, err
 	}
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		w, err := im.Stock.Writer(ctx, tx, l.from)
 		if err != nil {
 			return err

@@ -216,6 +216,11 @@ func (f *Feeds) DeleteIntegration(ctx context.Context, t *sqldb.Tenant, by audit
 	})
 }
 
+// IntegrationNames are how history calls a group's integrations, by id.
+func IntegrationNames(ctx context.Context, t *sqldb.Tenant) (map[string]inventory.IntegrationName, error) {
+	return selectIntegrationNames(ctx, t)
+}
+
 // OfDealership lists in words the integrations that belong to a dealership.
 func (f *Feeds) OfDealership(ctx context.Context, t *sqldb.Tenant, dealershipID string) ([]string, error) {
 	return selectIntegrationsOf(ctx, t, dealershipID)

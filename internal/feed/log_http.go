@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
@@ -35,6 +36,18 @@ type LogBody struct {
 	Bytes           int64   `json:"bytes" doc:"Of the file as received."`
 	Code            *string `json:"code" nullable:"true" doc:"Of a failed file: why, as in the list of problems."`
 	Detail          *string `json:"detail" nullable:"true" doc:"Of a failed or held file: why, and what to do."`
+
+	RuleFaults []RuleFaultBody `json:"rule_faults" doc:"Rules that could not do their work on some vehicles; the fields are left alone. Of a file with the same bytes as the one before: as then."`
+}
+
+// RuleFaultBody counts what kept a rule from doing its work.
+type RuleFaultBody struct {
+	RuleID   string `json:"rule_id"`
+	RuleName string `json:"rule_name" example:"Five percent under"`
+	Count    int64  `json:"count" doc:"Actions that could not be carried out."`
+	VIN      string `json:"vin" doc:"Of an example."`
+	Field    string `json:"field" doc:"That was left alone there." example:"internet_price"`
+	Reason   string `json:"reason" doc:"Told to administrators only when the rule uses sensitive fields." example:"msrp is empty"`
 }
 
 func logBodyOf(r Run) LogBody {
@@ -43,12 +56,24 @@ func logBodyOf(r Run) LogBody {
 		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: seconds(r.ReceivedAt), ProcessedAt: instant(r.ProcessedAt),
 		RecordsTotal: c.Total, RecordsCreated: c.Created, RecordsUpdated: c.Updated, RecordsErrors: c.Errors, RecordsSkipped: c.Skipped, RecordsWarnings: c.Warnings,
 		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, VehiclesMoved: r.Report.Moved, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
-		RecordsDone: c.Total,
+		RecordsDone: c.Total, RuleFaults: make([]RuleFaultBody, 0, len(r.Report.Rules)),
+	}
+	for _, f := range r.Report.Rules {
+		b.RuleFaults = append(b.RuleFaults, RuleFaultBody{f.ID, f.Name, f.Count, f.VIN, f.Field, f.Reason})
 	}
 	if r.Status == RunRunning {
 		b.RecordsDone = r.RowsDone
 	}
 	return b
+}
+
+// hideFaults withholds what may tell of sensitive fields from a caller who may not see them.
+func (r *Run) hideFaults(p auth.Principal) {
+	for i := range r.Report.Rules {
+		if f := &r.Report.Rules[i]; f.Hidden && !p.Scopes.Has(auth.Admin) {
+			f.Reason = inventory.HiddenReason
+		}
+	}
 }
 
 func instant(t time.Time) *time.Time {
@@ -169,6 +194,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 		out := &logsOutput{}
 		out.Body.Logs = make([]LogBody, 0, len(runs))
 		for _, r := range runs {
+			r.hideFaults(p)
 			out.Body.Logs = append(out.Body.Logs, logBodyOf(r))
 		}
 		out.Body.Pagination = in.Page().With(total)
@@ -198,6 +224,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 			Description: d.text,
 		}, func(ctx context.Context, p auth.Principal, in *logIDInput) (*logOutput, error) {
 			r, err := d.act(ctx, p, in)
+			r.hideFaults(p)
 			out := &logOutput{}
 			out.Body.Log = logBodyOf(r)
 			return out, err
@@ -211,6 +238,7 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	if err != nil {
 		return nil, err
 	}
+	r.hideFaults(p)
 	hidden, err := f.hiddenFrom(ctx, t, p, &r)
 	if err != nil {
 		return nil, err

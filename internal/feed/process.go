@@ -295,7 +295,7 @@ func (p *processing) ruled(w *inventory.Writer) {
 		return
 	}
 	for _, f := range w.RuleFaults() {
-		p.run.Report.Rules = append(p.run.Report.Rules, RuleFaults{f.Rule.ID, f.Rule.Name, f.Count, f.VIN, f.Field, f.Reason})
+		p.run.Report.Rules = append(p.run.Report.Rules, RuleFaults{f.Rule.ID, f.Rule.Name, f.Count, f.VIN, f.Field, f.Reason, f.Hidden})
 	}
 }
 

@@ -88,6 +88,7 @@ type RuleFaults struct {
 	VIN    string `json:"vin"` // of an example
 	Field  string `json:"field"`
 	Reason string `json:"reason"`
+	Hidden bool   `json:"hidden,omitempty"` // the reason is for administrators only
 }
 
 // KindCount counts warnings of one kind.

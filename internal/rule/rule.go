@@ -1,7 +1,7 @@
 // Package rule owns the rules that set fields of vehicles: conditions, actions and the fenced language of their
-// expressions. Compile turns a rule into something that runs on canonical values by what they say alone, with no
-// clock, no store and no bound but the rule's own size. When rules run, and on which vehicles, is the business of
-// package inventory.
+// expressions, and the rules of dealer groups with their routes (Rules). Compile turns a rule into something that runs
+// on canonical values by what they say alone, with no clock, no store and no bound but the rule's own size. When rules
+// run, and on which vehicles, is the business of package inventory.
 package rule
 
 import (
@@ -23,17 +23,17 @@ type Rule struct {
 
 // Condition compares a field with a value.
 type Condition struct {
-	Field    string // a field's name, vin, days_on_lot, or custom.<name>
-	Operator Operator
-	Value    *string // nil when there is none
+	Field    string   `json:"field"` // a field's name, vin, days_on_lot, or custom.<name>
+	Operator Operator `json:"operator"`
+	Value    *string  `json:"value,omitempty"` // nil when there is none
 }
 
 // Action sets a field to a value or to what an expression yields; exactly one of the two is given.
 type Action struct {
-	Type      string // SetField
-	Field     string // a field's name or custom.<name>
-	Value     *string
-	ValueExpr *string
+	Type      string  `json:"type"`  // SetField
+	Field     string  `json:"field"` // a field's name or custom.<name>
+	Value     *string `json:"value,omitempty"`
+	ValueExpr *string `json:"value_expr,omitempty"`
 }
 
 // SetField is the type of every action.

@@ -46,7 +46,7 @@ func (c *Compiled) apply(s *scene, index int) {
 			continue
 		}
 		if reason := e.apply(s, index); reason != "" {
-			s.ruling.Faults = append(s.ruling.Faults, inventory.RuleFault{Rule: index, Field: e.field, Reason: reason})
+			s.ruling.Faults = append(s.ruling.Faults, inventory.RuleFault{Rule: index, Field: e.field, Reason: reason, Hidden: len(c.uses) > 0})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -138,18 +139,21 @@ func (c *MergeConfigChange) readIDs(pointer string, raw []byte) *[]string {
 	ids := make([]string, 0, len(values))
 	for i, value := range values {
 		text, ok := stringOf(value)
-		id := strings.ToLower(text)
+		id := integrationID(text)
 		switch {
 		case !ok:
 			c.fault(pointer+"/"+strconv.Itoa(i), "must be a string")
 			id = ""
-		case id != "" && slices.Contains(ids, id):
+		case slices.Contains(ids, id):
 			c.fault(pointer+"/"+strconv.Itoa(i), "stands in the list twice")
 		}
 		ids = append(ids, id)
 	}
 	return &ids
 }
+
+// integrationID is a text as ids are compared, never "".
+func integrationID(text string) string { return cmp.Or(strings.ToLower(text), "-") }
 
 func (c *MergeConfigChange) readFields(raw []byte) {
 	err := eachMember(raw, func(name string, value []byte) {
@@ -163,10 +167,10 @@ func (c *MergeConfigChange) readFields(raw []byte) {
 			c.fault(pointer, "must be the id of an integration")
 			return
 		}
-		if ok && id == "" {
-			id = "-" // is none
+		if ok {
+			id = integrationID(id)
 		}
-		c.fields[name] = strings.ToLower(id)
+		c.fields[name] = id
 	})
 	if err != nil {
 		c.fault("#/fieldPriority", "must be an object of field to integration id")

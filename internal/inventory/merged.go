@@ -99,7 +99,7 @@ func (m *merged) rule(f Field, id string) {
 	m.ruled[f] = id
 }
 
-// restore makes a merged vehicle show what it showed when it was stored.
+// restore makes a merged vehicle have the values that it had when it was stored.
 func (m *merged) restore(row *mergedRow) error {
 	made, err := readMade(row.made)
 	if err != nil {
@@ -110,7 +110,6 @@ func (m *merged) restore(row *mergedRow) error {
 			m.rule(f, one.Rule)
 		}
 	}
-	m.LotSince = Day(row.lotSince)
 	return m.Values.remake(row.made)
 }
 
@@ -300,11 +299,16 @@ func (s *Stock) merged(ctx context.Context, t *sqldb.Tenant, configID, vin strin
 		return m, err
 	}
 	view := viewOf(c.view, &c.built)
-	m, _, ok := days.merged(v, &view, s.now())
+	m, own, ok := days.merged(v, &view, s.now())
 	if !ok {
 		return m, errNoVehicle
 	}
-	return m, m.restore(&row)
+	if err := m.restore(&row); err != nil {
+		return m, err
+	}
+	m.settle(own, days, s.now())
+	m.LotSince = Day(row.lotSince)
+	return m, nil
 }
 
 // shownRow reads what a config shows of a VIN.

@@ -262,21 +262,27 @@ func (r *inputReader) int(f Field, raw []byte) (string, string) {
 		high = int64(r.now.Year() + 2)
 	}
 	outside := fmt.Sprintf("must be a whole number between %d and %d", low, high)
-	if !isNumber(raw) {
+	n, ok := wholeNumber(raw)
+	if !ok {
 		return "", outside
-	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil { // 2021.0 and 2.021e3 are whole numbers too
-		amount, err := money.Parse(string(raw))
-		if err != nil || amount.Cents()%100 != 0 {
-			return "", outside
-		}
-		n = amount.Cents() / 100
 	}
 	if n < low || n > high {
 		return "", outside
 	}
 	return strconv.FormatInt(n, 10), ""
+}
+
+// wholeNumber reads a JSON number without a fraction: 2021.0 and 2.021e3 are whole numbers too.
+func wholeNumber(raw []byte) (n int64, ok bool) {
+	if !isNumber(raw) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err == nil {
+		return n, true
+	}
+	amount, err := money.Parse(string(raw))
+	return amount.Cents() / 100, err == nil && amount.Cents()%100 == 0
 }
 
 func readMoney(f Field, raw []byte) (string, string) {

@@ -12,22 +12,34 @@ import (
 	"carfluence/internal/sqldb"
 )
 
-// table holds what the filter is about: all vehicles, or one source's records of them.
+// table holds what the filter is about: all vehicles, one source's records of them, or merged ones.
 func (f Filter) table() string {
-	if f.IntegrationID != "" {
+	switch {
+	case f.view != "":
+		return "merged_vehicle"
+	case f.IntegrationID != "":
 		return "vehicle_source"
 	}
 	return "vehicle"
 }
 
-// where is what a filter adds to the condition on the group; its parameters count from $2.
+// where is what a filter adds to the condition on the group; its parameters count from $2, the view's first.
 func (f Filter) where() (condition string, args []any) {
 	add := func(text string, arg any) {
 		args = append(args, arg)
 		condition += ` AND ` + strings.ReplaceAll(text, "$", "$"+strconv.Itoa(len(args)+1))
 	}
+	if f.view != "" {
+		add(`view_id = $`, f.view)
+	}
 	if f.IntegrationID != "" {
 		add(`source_id = $`, f.IntegrationID)
+	}
+	if f.Disputed != "" {
+		condition += ` AND disputed <> ''` // as the index has it
+	}
+	if f.Disputed != "" && f.Disputed != AnyField {
+		add(`disputed LIKE $ ESCAPE '\'`, "%,"+wildcards.Replace(f.Disputed)+",%")
 	}
 	if f.Status != "" {
 		add(`status = $`, f.Status)
@@ -48,15 +60,24 @@ func countListed(ctx context.Context, t *sqldb.Tenant, f Filter) (n int64, err e
 	return n, nil
 }
 
-// appendPage appends the documents of a page. The inner query finds its place in an index alone; only the rows
-// shown are read.
-func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at rest.Page, days calendar, now time.Time) ([]byte, error) {
+// rows is the statement that reads columns of the rows v of a page. The inner query finds its place in an index alone; only the
+// rows shown are read.
+func (f Filter) rows(columns string, at rest.Page) (statement string, args []any) {
 	where, args := f.where()
 	n := len(args) + 2
-	args = append(args, at.Limit, at.Offset)
-	rows, err := t.Query(ctx, `SELECT v.document, v.lot_since, v.dealership_id FROM (
-		SELECT vin, created_at FROM vehicle WHERE dealer_group_id = $1`+where+` ORDER BY created_at DESC, vin LIMIT $`+strconv.Itoa(n)+` OFFSET $`+strconv.Itoa(n+1)+`) p
-		JOIN vehicle v ON v.dealer_group_id = $1 AND v.vin = p.vin ORDER BY p.created_at DESC, p.vin`, args...)
+	key := ""
+	if f.view != "" {
+		key = ` AND v.view_id = $2`
+	}
+	return `SELECT ` + columns + ` FROM (
+		SELECT vin, created_at FROM ` + f.table() + ` WHERE dealer_group_id = $1` + where + ` ORDER BY created_at DESC, vin LIMIT $` + strconv.Itoa(n) + ` OFFSET $` + strconv.Itoa(n+1) + `) p
+		JOIN ` + f.table() + ` v ON v.dealer_group_id = $1` + key + ` AND v.vin = p.vin ORDER BY p.created_at DESC, p.vin`, append(args, at.Limit, at.Offset)
+}
+
+// appendPage appends the documents of a page.
+func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at rest.Page, days calendar, now time.Time) ([]byte, error) {
+	statement, args := f.rows(`v.document, v.lot_since, v.dealership_id`, at)
+	rows, err := t.Query(ctx, statement, args...)
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
 		var document string
 		var since Day
@@ -69,6 +90,26 @@ func appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at res
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list vehicles: %w", err)
+	}
+	return b, nil
+}
+
+// appendConflicts appends a page of what sources disagree about.
+func appendConflicts(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, at rest.Page) ([]byte, error) {
+	statement, args := f.rows(`v.vin, v.conflicts`, at)
+	rows, err := t.Query(ctx, statement, args...)
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+		var vin, conflicts string
+		if err := r.Scan(&vin, &conflicts); err != nil {
+			return struct{}{}, err
+		}
+		b = appendString(append(separated(b), `{"vin":`...), vin)
+		b = append(b, `,"fields":`...)
+		b = append(append(b, f.conflicts(conflicts)...), '}')
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list conflicts: %w", err)
 	}
 	return b, nil
 }

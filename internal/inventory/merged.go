@@ -1,25 +1,29 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 	"time"
+
+	"carfluence/internal/errs"
+	"carfluence/internal/sqldb"
 )
 
-// merged is a vehicle as a merge config shows it.
+// merged is a vehicle as a merge config shows it. All of it follows from what the config's sources say, the overrides and
+// the rules, in whatever order that came.
 type merged struct {
 	Vehicle
 	from      givers
-	rules     Set // fields that a rule has set
-	by        [NumFields]int32
-	conflicts string // see merged_vehicle
+	ruled     map[Field]string // rule that set the field, by id
+	disputed  Set              // fields about which sources disagree
+	conflicts string           // see merged_vehicle
 }
 
-// merged makes the vehicle that a view's sources give together, with overrides and rules over them; ok is false when none of
-// the sources brought the vehicle.
-func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
-	var own []*record
+// merged is the vehicle that a view's sources give together, with overrides over them; ok is false when none of the sources
+// brought the vehicle.
+func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, own []*record, ok bool) {
 	for _, r := range v.records {
 		if view.merge.names(r.source) {
 			own = append(own, r)
@@ -27,46 +31,88 @@ func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
 		}
 	}
 	if !ok {
-		return m, false
+		return m, nil, false
 	}
+	m.records = own
 	m.VIN, m.Overrides, m.SourceIntegrationID = v.VIN, v.Overrides, view.merge.latestIntegration(own)
-	m.CreatedAt, m.UpdatedAt = own[0].createdAt, own[0].changedAt
-	var gone time.Time
-	for _, r := range own {
-		if r.createdAt.Before(m.CreatedAt) {
-			m.CreatedAt = r.createdAt
-		}
-		if r.changedAt.After(m.UpdatedAt) {
-			m.UpdatedAt = r.changedAt
-		}
-		if r.goneAt.After(gone) {
-			gone = r.goneAt
-		}
-	}
-	m.conflicts = disagreement(own, view.tolerance)
+	m.CreatedAt = slices.MinFunc(own, func(a, b *record) int { return a.createdAt.Compare(b.createdAt) }).createdAt
+	m.UpdatedAt = slices.MaxFunc(own, func(a, b *record) int { return a.changedAt.Compare(b.changedAt) }).changedAt
+	all := own
 	if api := v.own(SourceAPI); api != nil && !v.Overrides.Empty() {
-		own = append(own, api.only(covered(v.Overrides)))
+		all = append(slices.Clip(own), api.only(covered(v.Overrides)))
 	}
-	m.Values, m.from = view.merge.shown(own, v.Overrides, w.days.has)
-	sources := m.Values
+	m.Values, m.from = view.merge.shown(all, v.Overrides, c.has)
+	if r := m.from[Status]; r != nil && !r.goneAt.IsZero() { // all have given it up, and it is no matter who did last
+		m.from[Status] = view.merge.first(own)
+	}
+	m.settle(own, c, now)
+	return m, own, true
+}
+
+// settle updates what follows from a merged vehicle's values.
+func (m *merged) settle(own []*record, c calendar, now time.Time) {
+	m.SoldAt = time.Time{}
 	if m.Values[Status] == StatusSold {
 		m.SoldAt = m.UpdatedAt
-		if !gone.IsZero() {
-			m.SoldAt = gone
+		if r := m.from[Status]; r != nil && !r.goneAt.IsZero() {
+			m.SoldAt = slices.MaxFunc(own, func(a, b *record) int { return a.goneAt.Compare(b.goneAt) }).goneAt
 		}
 	}
+	m.LotSince = c.lotSince(&m.Vehicle, now)
+}
+
+// first is the source to believe first, leads left out.
+func (m *Merge) first(records []*record) *record {
+	order := m.order(records)
+	if i := slices.IndexFunc(order, func(r *record) bool { return !r.lead() }); i >= 0 {
+		return order[i]
+	}
+	return nil
+}
+
+// merged makes the vehicle of a view, with the rules over it.
+func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
+	m, own, ok := w.days.merged(v, view, w.now)
+	if !ok {
+		return m, false
+	}
+	sources := m.Values
 	w.rule(&m.Vehicle)
+	var rules Set
 	for f := range NumFields {
 		if w.ruling.Set.Has(f) && m.Values[f] != sources[f] {
-			m.rules.Add(f)
+			rules.Add(f)
+			m.rule(f, w.rules.Names[w.ruling.By[f]].ID)
 		}
 	}
-	m.by = w.ruling.By
-	if m.Values[Status] == StatusSold && m.SoldAt.IsZero() {
-		m.SoldAt = m.UpdatedAt
+	m.made = w.made(&m.Vehicle, &sources, rules)
+	if !rules.Empty() {
+		m.settle(own, w.days, w.now)
 	}
-	m.LotSince = w.days.lotSince(&m.Vehicle, w.now)
+	m.disagreement(own, view.tolerance)
 	return m, true
+}
+
+func (m *merged) rule(f Field, id string) {
+	if m.ruled == nil {
+		m.ruled = map[Field]string{}
+	}
+	m.ruled[f] = id
+}
+
+// restore makes a merged vehicle have the values that it had when it was stored.
+func (m *merged) restore(row *mergedRow) error {
+	made, err := readMade(row.made)
+	if err != nil {
+		return err
+	}
+	for name, one := range made {
+		if f, ok := byName[name]; ok && one.Rule != "" {
+			m.rule(f, one.Rule)
+		}
+	}
+	m.made = row.made
+	return m.Values.remake(row.made)
 }
 
 // only is a record with nothing but some fields.
@@ -80,28 +126,27 @@ func (r *record) only(set Set) *record {
 	return &part
 }
 
-// mergedDocument appends the merged vehicle as lists show it: with the source of each field.
-func (w *Writer) mergedDocument(b []byte, m *merged) []byte {
-	b = w.days.document(b, &m.Vehicle)
-	b = append(b[:len(b)-1], `,"_sources":{`...)
-	b = w.appendSources(b, m, listedSet)
-	return append(b, `}}`...)
+// document appends the merged vehicle as lists show it: with the source of each field.
+func (m *merged) document(b []byte, c calendar) []byte {
+	return m.withSources(c.document(b, &m.Vehicle), listedSet)
 }
 
-// appendSources appends the source of each field that has a value: an integration's id, api for an override, rule: and its
-// id for a rule.
-func (w *Writer) appendSources(b []byte, m *merged, set Set) []byte {
+// full appends the whole merged vehicle, sensitive fields only if the caller may see them.
+func (m *merged) full(b []byte, p Provenance, days int64, sensitive bool) []byte {
+	set := allFields
+	if !sensitive {
+		set = openFields
+	}
+	return m.withSources(appendFull(b, &m.Vehicle, p, days, sensitive), set)
+}
+
+// withSources adds to an object that stands at the end, as its last member, the source of each field that has a value: an
+// integration's id, api for an override, rule: and its id for a rule.
+func (m *merged) withSources(b []byte, set Set) []byte {
+	b = append(b[:len(b)-1], `,"_sources":{`...)
 	for f := range NumFields {
-		if !set.Has(f) || m.Values[f] == "" {
-			continue
-		}
-		source := ""
-		switch {
-		case m.rules.Has(f):
-			source = "rule:" + w.rules.Names[m.by[f]].ID
-		case m.from[f] != nil:
-			source = m.from[f].source
-		default: // active, for want of another word
+		source := m.source(f)
+		if !set.Has(f) || m.Values[f] == "" || source == "" {
 			continue
 		}
 		key := keys[f]
@@ -110,56 +155,95 @@ func (w *Writer) appendSources(b []byte, m *merged, set Set) []byte {
 		}
 		b = appendString(append(b, key...), source)
 	}
-	return b
+	return append(b, `}}`...)
 }
 
-// disputed are the fields about which sources may disagree. Left out is what each writes in its own way, such as photos and
+// source of a field's value; "" for none, and for a vehicle that is active for want of another word.
+func (m *merged) source(f Field) string {
+	if id, ok := m.ruled[f]; ok {
+		return sourceRule + ":" + id
+	}
+	if r := m.from[f]; r != nil {
+		return r.source
+	}
+	return ""
+}
+
+// allFields and openFields are the fields administrators and others see.
+var allFields, openFields = func() (all, open Set) {
+	for f := range NumFields {
+		all.Add(f)
+		if !fields[f].sensitive {
+			open.Add(f)
+		}
+	}
+	return all, open
+}()
+
+// comparedFields are those about which sources may disagree. Left out is what each writes in its own way, such as photos and
 // descriptions, what names the vehicle's place in the source, and what is for administrators only.
-var disputed = func() (set Set) {
+var comparedFields = func() (set Set) {
 	for f := range NumFields {
 		if !fields[f].sensitive && !fields[f].bulky && fields[f].kind != URL && fields[f].kind != List {
 			set.Add(f)
 		}
 	}
-	for _, f := range []Field{Status, SourceDealerCode, SourceDealerName, PhotoCount, PhotosUpdatedAt, VDPURL, VideoURL, HistoryReportURL} {
+	for _, f := range []Field{Status, SourceDealerCode, SourceDealerName, PhotoCount, PhotosUpdatedAt} {
 		set.Remove(f)
 	}
 	return set
 }()
 
-// disagreement is about what records that still list the vehicle disagree: field to value by source, "" for nothing.
-func disagreement(records []*record, tolerance int64) string {
-	said := slices.DeleteFunc(slices.Clone(records), func(r *record) bool { return !r.goneAt.IsZero() })
+// disagreement finds out about what the records that still list the vehicle disagree. Call it when all else is settled.
+func (m *merged) disagreement(own []*record, tolerance int64) {
+	said := slices.DeleteFunc(slices.Clone(own), func(r *record) bool { return !r.goneAt.IsZero() })
 	if len(said) < 2 {
-		return ""
+		return
 	}
 	slices.SortFunc(said, func(a, b *record) int { return strings.Compare(a.source, b.source) })
-	b := []byte{'{'}
+	var b []byte
 	for f := range NumFields {
-		if !disputed.Has(f) || !disagree(f, said, tolerance) {
+		if !comparedFields.Has(f) || !disagree(f, said, tolerance) {
 			continue
 		}
-		key := keys[f]
-		if len(b) == 1 {
-			key = key[1:]
-		}
-		b = append(append(b, key...), '{')
-		for _, r := range said {
-			if r.values[f] == "" {
-				continue
-			}
-			if b[len(b)-1] != '{' {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, r.source), ':')
-			b = appendValue(b, f, r.values[f])
-		}
-		b = append(b, '}')
+		m.disputed.Add(f)
+		b = append(b, keys[f]...) // with a comma before it
+		b = m.conflict(b, f, said)
 	}
-	if len(b) == 1 {
+	if len(b) > 0 {
+		b[0] = '{'
+		m.conflicts = string(append(b, '}'))
+	}
+}
+
+// conflict appends what is shown of a field, and what each source says of it.
+func (m *merged) conflict(b []byte, f Field, said []*record) []byte {
+	b = append(b, `{"shown":`...)
+	b = appendValue(b, f, m.Values[f])
+	b = append(b, `,"source":`...)
+	b = appendNullable(b, m.source(f))
+	b = append(b, `,"values":[`...)
+	for _, r := range said {
+		value := stated(f, &r.values)
+		if value == "" {
+			continue
+		}
+		b = appendString(append(separated(b), `{"source_integration_id":`...), r.source)
+		b = append(b, `,"value":`...)
+		b = append(appendValue(b, f, value), '}')
+	}
+	return append(b, `]}`...)
+}
+
+// stated is what values say of a field: a mileage is in miles unless they say otherwise, and its unit means nothing alone.
+func stated(f Field, v *Values) string {
+	switch {
+	case f != MileageUnit:
+		return v[f]
+	case v[Mileage] == "":
 		return ""
 	}
-	return string(append(b, '}'))
+	return cmp.Or(v[MileageUnit], "mi")
 }
 
 // disagree tells that two records state different values of a field.
@@ -174,19 +258,94 @@ func disagree(f Field, records []*record, tolerance int64) bool {
 	return false
 }
 
+// differing tells that two records state different values of a field. The units of two mileages that mean the same differ for
+// a reason.
 func differing(f Field, a, b *Values, tolerance int64) bool {
-	if a[f] == "" || b[f] == "" || a[f] == b[f] || same(f, a[f], b[f]) {
+	x, y := stated(f, a), stated(f, b)
+	switch {
+	case x == "" || y == "" || x == y || same(f, x, y):
 		return false
+	case f == Mileage || f == MileageUnit:
+		return !nearMileages(a, b, tolerance)
 	}
-	if f != Mileage {
-		return true
+	return true
+}
+
+// nearMileages tells that two mileages differ by no more than the tolerance: in their unit, in miles if that differs.
+func nearMileages(a, b *Values, tolerance int64) bool {
+	x, _ := number(a[Mileage])
+	y, _ := number(b[Mileage])
+	if stated(MileageUnit, a) != stated(MileageUnit, b) {
+		x, y = inMiles(x, a[MileageUnit]), inMiles(y, b[MileageUnit])
 	}
-	if (a[MileageUnit] == "km") != (b[MileageUnit] == "km") { // the units disagree, which is told of them
-		return false
+	return max(x-y, y-x) <= tolerance
+}
+
+// inMiles rounds to whole miles; a mile is 1.609344 km.
+func inMiles(n int64, unit string) int64 {
+	if unit != "km" {
+		return n
 	}
-	x, _ := number(a[f])
-	y, _ := number(b[f])
-	return max(x-y, y-x) > tolerance
+	return (n*1_000_000 + 804_672) / 1_609_344
+}
+
+// merged makes the vehicle of a VIN as a merge config shows it. Not found for unknown and foreign ids, and when none of the
+// config's sources brought the vehicle.
+func (s *Stock) merged(ctx context.Context, t *sqldb.Tenant, configID, vin string, days calendar) (m merged, p Provenance, err error) {
+	c, row, err := shownRow(ctx, t, configID, vin)
+	if err != nil {
+		return m, p, err
+	}
+	v, err := selectVehicle(ctx, t, vin, days)
+	if err != nil {
+		return m, p, err
+	}
+	view := viewOf(c.view, &c.built)
+	m, own, ok := days.merged(v, &view, s.now())
+	if !ok {
+		return m, p, errNoVehicle
+	}
+	if err := m.restore(&row); err != nil {
+		return m, p, err
+	}
+	m.settle(own, days, s.now())
+	m.LotSince = Day(row.lotSince)
+	p, err = s.provenance(ctx, t, &m.Vehicle, &view.merge)
+	return m, p, err
+}
+
+// shownRow reads what a config shows of a VIN.
+func shownRow(ctx context.Context, t *sqldb.Tenant, configID, vin string) (c MergeConfig, row mergedRow, err error) {
+	if c, err = shownConfig(ctx, t, configID); err != nil {
+		return c, row, err
+	}
+	for {
+		stored, err := selectMerged(ctx, t, c.view, sqldb.Strings{vin})
+		if row, ok := stored[vin]; ok || err != nil {
+			return c, row, err
+		}
+		looked := c.view
+		if c, err = shownConfig(ctx, t, configID); err != nil {
+			return c, row, err
+		}
+		if c.view == looked { // else another view took its place meanwhile
+			return c, row, errNoVehicle
+		}
+	}
+}
+
+// shownConfig reads a merge config that has vehicles to show.
+func shownConfig(ctx context.Context, t *sqldb.Tenant, id string) (MergeConfig, error) {
+	c, err := selectMergeConfig(ctx, t, id)
+	if err == nil && c.view == "" {
+		err = errMergeBuilding
+	}
+	return c, err
+}
+
+// errMergeBuilding refuses to show vehicles that are not all there.
+var errMergeBuilding = &errs.Error{
+	Kind: errs.KindUnavailable, Code: "merge_config_building", Detail: "The vehicles of this merge config are being merged for the first time.", RetryAfter: 5 * time.Second,
 }
 
 // storeMerged brings the views up to date with the batch's vehicles; changed tells that one shows something else.

@@ -3,13 +3,14 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"carfluence/internal/sqldb"
 )
 
 const (
-	mergedColumns    = `view_id, vin, dealership_id, status, lot_since, created_at, search, conflicts, document`
-	numMergedColumns = 9
+	mergedColumns    = `view_id, vin, dealership_id, status, lot_since, created_at, search, disputed, conflicts, made, document`
+	numMergedColumns = 11
 
 	mergedPerStatement = 12
 )
@@ -17,22 +18,50 @@ const (
 func insertMerged(rows int) string {
 	return insertRows("merged_vehicle", mergedColumns, numMergedColumns, rows) + `
 		ON CONFLICT (dealer_group_id, view_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, status = excluded.status, lot_since = excluded.lot_since,
-		created_at = excluded.created_at, search = excluded.search, conflicts = excluded.conflicts, document = excluded.document`
+		created_at = excluded.created_at, search = excluded.search, disputed = excluded.disputed, conflicts = excluded.conflicts, made = excluded.made,
+		document = excluded.document`
 }
 
 var insertMergedFull, insertMergedOne = insertMerged(mergedPerStatement), insertMerged(1)
 
+// updateMerged leaves alone what stands in indexes: writing the same value there costs as much as a new one.
+const updateMerged = `UPDATE merged_vehicle SET dealership_id = $4, lot_since = $5, conflicts = $6, made = $7, document = $8
+	WHERE dealer_group_id = $1 AND view_id = $2 AND vin = $3`
+
 // mergedCount are the counters of a view, or a change to them.
 type mergedCount struct{ total, active, conflicting int64 }
 
-func (c *mergedCount) add(status, conflicts string, sign int64) {
+func (c *mergedCount) add(row *mergedRow, sign int64) {
 	c.total += sign
-	if status == StatusActive {
+	if row.status == StatusActive {
 		c.active += sign
 	}
-	if conflicts != "" {
+	if row.disputed != "" {
 		c.conflicting += sign
 	}
+}
+
+// mergedRow is what is stored of a merged vehicle, but for when it was created.
+type mergedRow struct {
+	dealership, status, search, disputed, conflicts, made, document string
+	lotSince                                                        int64
+}
+
+func (w *Writer) mergedRow(m *merged) mergedRow {
+	w.scratch = m.document(w.scratch[:0], w.days)
+	row := mergedRow{
+		dealership: m.Values[DealershipID], status: m.Values[Status], search: m.search(), conflicts: m.conflicts, made: m.made, document: string(w.scratch),
+		lotSince: int64(m.LotSince),
+	}
+	if !m.disputed.Empty() {
+		row.disputed = "," + strings.Join(m.disputed.Names(), ",") + ","
+	}
+	return row
+}
+
+// sameIndexed tells that what stands in indexes is the same in both.
+func (r *mergedRow) sameIndexed(was *mergedRow) bool {
+	return r.status == was.status && r.search == was.search && r.disputed == was.disputed
 }
 
 // storeView stores merged vehicles of a view, those that are new or show something else; n is how many.
@@ -49,44 +78,45 @@ func (w *Writer) storeView(ctx context.Context, view *mergeView, list []*merged)
 		return 0, err
 	}
 	var counts mergedCount
-	var news [][]any
+	var inserts [][]any
 	for _, m := range list {
-		w.scratch = w.mergedDocument(w.scratch[:0], m)
-		row := mergedRow{status: m.Values[Status], conflicts: m.conflicts, document: string(w.scratch), search: m.search(), lotSince: int64(m.LotSince), dealership: m.Values[DealershipID]}
+		row := w.mergedRow(m)
 		was, known := stored[m.VIN]
 		if known && was == row {
 			continue
 		}
-		if known {
-			counts.add(was.status, was.conflicts, -1)
+		n++
+		if known && row.sameIndexed(&was) {
+			if _, err := w.tx.Exec(ctx, updateMerged, view.id, m.VIN, text(row.dealership), row.lotSince, row.conflicts, row.made, row.document); err != nil {
+				return 0, fmt.Errorf("store merged vehicle: %w", err)
+			}
+			continue
 		}
-		counts.add(row.status, row.conflicts, 1)
-		news = append(news, []any{view.id, m.VIN, text(row.dealership), row.status, row.lotSince, sqldb.At(m.CreatedAt), row.search, row.conflicts, row.document})
+		if known {
+			counts.add(&was, -1)
+		}
+		counts.add(&row, 1)
+		inserts = append(inserts, []any{view.id, m.VIN, text(row.dealership), row.status, row.lotSince, sqldb.At(m.CreatedAt), row.search, row.disputed, row.conflicts, row.made, row.document})
 	}
 	statements := chunks{size: mergedPerStatement, full: insertMergedFull, single: insertMergedOne}
-	if err := statements.insert(ctx, w.tx, len(news), func(args []any, row int) []any { return append(args, news[row]...) }); err != nil {
+	if err := statements.insert(ctx, w.tx, len(inserts), func(args []any, row int) []any { return append(args, inserts[row]...) }); err != nil {
 		return 0, fmt.Errorf("store merged vehicles: %w", err)
 	}
 	if counts != (mergedCount{}) {
 		err = addMergedCount(ctx, w.tx, view.id, counts)
 	}
-	return len(news), err
+	return n, err
 }
 
-// mergedRow is what is stored of a merged vehicle, but for when it was created.
-type mergedRow struct {
-	dealership, status, search, conflicts, document string
-	lotSince                                        int64
-}
-
+// selectMerged reads merged vehicles of a view by VIN.
 func selectMerged(ctx context.Context, t *sqldb.Tenant, view string, vins sqldb.Strings) (map[string]mergedRow, error) {
-	rows, err := t.Query(ctx, `SELECT vin, coalesce(dealership_id, ''), status, search, conflicts, document, lot_since FROM merged_vehicle
+	rows, err := t.Query(ctx, `SELECT vin, coalesce(dealership_id, ''), status, search, disputed, conflicts, made, document, lot_since FROM merged_vehicle
 		WHERE dealer_group_id = $1 AND view_id = $2 AND vin IN (SELECT value FROM json_each($3))`, view, vins)
 	out := make(map[string]mergedRow, len(vins))
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
 		var vin string
 		var m mergedRow
-		err := r.Scan(&vin, &m.dealership, &m.status, &m.search, &m.conflicts, &m.document, &m.lotSince)
+		err := r.Scan(&vin, &m.dealership, &m.status, &m.search, &m.disputed, &m.conflicts, &m.made, &m.document, &m.lotSince)
 		out[vin] = m
 		return struct{}{}, err
 	})
@@ -96,6 +126,7 @@ func selectMerged(ctx context.Context, t *sqldb.Tenant, view string, vins sqldb.
 	return out, nil
 }
 
+// addMergedCount changes the counters of a view; one that has none yet begins with the change.
 func addMergedCount(ctx context.Context, tx *sqldb.Tenant, view string, c mergedCount) error {
 	_, err := tx.Exec(ctx, `INSERT INTO merged_count AS k (dealer_group_id, view_id, total, active, conflicting) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (dealer_group_id, view_id) DO UPDATE SET total = k.total + excluded.total, active = k.active + excluded.active,
@@ -104,4 +135,35 @@ func addMergedCount(ctx context.Context, tx *sqldb.Tenant, view string, c merged
 		return fmt.Errorf("count merged vehicles: %w", err)
 	}
 	return nil
+}
+
+func selectMergedCount(ctx context.Context, t *sqldb.Tenant, view string) (c mergedCount, err error) {
+	err = t.QueryRow(ctx, `SELECT coalesce(max(total), 0), coalesce(max(active), 0), coalesce(max(conflicting), 0) FROM merged_count
+		WHERE dealer_group_id = $1 AND view_id = $2`, view).Scan(&c.total, &c.active, &c.conflicting)
+	if err != nil {
+		return c, fmt.Errorf("read counters of merged vehicles: %w", err)
+	}
+	return c, nil
+}
+
+// deleteUnshown deletes some of the merged vehicles that no config shows or builds; more tells that there may be others.
+func deleteUnshown(ctx context.Context, tx *sqldb.Tenant, most int64) (more bool, err error) {
+	var view string
+	err = tx.QueryRow(ctx, `SELECT coalesce(min(k.view_id), '') FROM merged_count k WHERE k.dealer_group_id = $1 AND NOT EXISTS (
+		SELECT 1 FROM merge_config c WHERE c.dealer_group_id = $1 AND (c.view_id = k.view_id OR c.next_view_id = k.view_id))`).Scan(&view)
+	if err != nil || view == "" {
+		return false, err
+	}
+	result, err := tx.Exec(ctx, `DELETE FROM merged_vehicle WHERE dealer_group_id = $1 AND view_id = $2 AND vin IN (
+		SELECT vin FROM merged_vehicle WHERE dealer_group_id = $1 AND view_id = $2 LIMIT $3)`, view, most)
+	if err != nil {
+		return false, fmt.Errorf("delete merged vehicles: %w", err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == most {
+		return true, err
+	}
+	if _, err = tx.Exec(ctx, `DELETE FROM merged_count WHERE dealer_group_id = $1 AND view_id = $2`, view); err != nil {
+		return false, fmt.Errorf("delete counters of merged vehicles: %w", err)
+	}
+	return true, nil
 }

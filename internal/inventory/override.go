@@ -32,8 +32,8 @@ type Provenance struct {
 	Rules     []RuleValue
 }
 
-// provenance of a vehicle as it is stored.
-func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle) (p Provenance, err error) {
+// provenance of a vehicle as it is stored; merge is nil for the group's default.
+func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, merge *Merge) (p Provenance, err error) {
 	made, err := readMade(v.made)
 	if err != nil || v.Overrides.Empty() && len(made) == 0 {
 		return p, err
@@ -42,7 +42,10 @@ func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle) (p 
 	if err != nil {
 		return p, err
 	}
-	said, _ := w.merge.shown(withoutOverrides(v.records, v.Overrides), Set{}, w.days.has)
+	if merge == nil {
+		merge = &w.merge
+	}
+	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), Set{}, w.days.has)
 	noted, err := selectOverrides(ctx, t, v.VIN)
 	if err != nil {
 		return p, err

@@ -22,11 +22,36 @@ const versionAge = 500 * time.Millisecond
 type Filter struct {
 	Status        string // StatusActive, StatusSold or "" for all
 	IntegrationID string // what this integration says; "" for the one view of all sources
+	Config        string // as this merge config merges them; "" as the inventory does
+	Disputed      string // what the config's sources say of vehicles about which they disagree, in this field or in AnyField; "" for vehicles
 	Search        string // folded by FoldSearch; "" for none
+
+	view string // that Config shows, while a page is made
 }
 
+// AnyField stands for whichever field sources disagree about.
+const AnyField = "*"
+
 // plain filters have kept counters.
-func (f Filter) plain() bool { return f.IntegrationID == "" && f.Search == "" }
+func (f Filter) plain() bool {
+	return f.IntegrationID == "" && f.Search == "" && (f.Disputed == "" || f.Disputed == AnyField)
+}
+
+// noun is what the list is called.
+func (f Filter) noun() string {
+	if f.Disputed != "" {
+		return "conflicts"
+	}
+	return "vehicles"
+}
+
+// conflicts are those of a merged vehicle that the list is about.
+func (f Filter) conflicts(all string) string {
+	if f.Disputed == AnyField {
+		return all
+	}
+	return pick(all, SetOf(byName[f.Disputed]))
+}
 
 // Page is an encoded page of the list. It must not be changed.
 type Page struct {
@@ -65,7 +90,7 @@ func newPages(maxBytes int64) *pages {
 		p.kept = otter.Must(&otter.Options[pageKey, *Page]{
 			MaximumWeight: uint64(maxBytes),
 			Weigher: func(k pageKey, v *Page) uint32 {
-				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Search) + 300)
+				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + 300)
 			},
 		})
 	}
@@ -200,6 +225,13 @@ func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 }
 
 func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (*Page, error) {
+	if f.Config != "" {
+		c, err := shownConfig(ctx, t, f.Config)
+		if err != nil {
+			return nil, err
+		}
+		f.view = c.view
+	}
 	days, err := s.calendar(ctx, t)
 	if err != nil {
 		return nil, err
@@ -208,7 +240,8 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 	if err != nil {
 		return nil, err
 	}
-	body := append(make([]byte, 0, 1024+640*min(at.Limit, total)), `{"vehicles":[`...)
+	body := append(make([]byte, 0, 1024+640*min(at.Limit, total)), `{"`...)
+	body = append(append(body, f.noun()...), `":[`...)
 	if at.Offset < total {
 		if body, err = f.appendPage(ctx, t, body, at, days, now); err != nil {
 			return nil, err
@@ -226,7 +259,10 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 }
 
 func (f Filter) appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, at rest.Page, days calendar, now time.Time) ([]byte, error) {
-	if f.IntegrationID != "" {
+	switch {
+	case f.Disputed != "":
+		return appendConflicts(ctx, t, b, f, at)
+	case f.IntegrationID != "":
 		return appendSourcePage(ctx, t, b, f, at, days, now)
 	}
 	return appendPage(ctx, t, b, f, at, days, now)
@@ -236,18 +272,26 @@ func total(ctx context.Context, t *sqldb.Tenant, f Filter) (int64, error) {
 	if !f.plain() {
 		return countListed(ctx, t, f)
 	}
+	n, err := kept(ctx, t, f)
+	switch {
+	case f.Disputed != "":
+		return n.conflicting, err
+	case f.Status == StatusActive:
+		return n.active, err
+	case f.Status == StatusSold:
+		return n.total - n.active, err
+	}
+	return n.total, err
+}
+
+// kept are the counters of all vehicles, or of a view.
+func kept(ctx context.Context, t *sqldb.Tenant, f Filter) (mergedCount, error) {
+	if f.view != "" {
+		return selectMergedCount(ctx, t, f.view)
+	}
 	all, err := selectCounts(ctx, t)
-	if err != nil {
-		return 0, err
-	}
 	n := all.sum()
-	switch f.Status {
-	case StatusActive:
-		return n.active, nil
-	case StatusSold:
-		return n.total - n.active, nil
-	}
-	return n.total, nil
+	return mergedCount{total: n.total, active: n.active}, err
 }
 
 // appendListDocument puts the days on lot in the place a list document keeps for them. Sold vehicles have theirs.

@@ -70,12 +70,24 @@ const (
 
 var errNoRefresh = rest.NotFound("run")
 
+// dropBatch is how many merged vehicles are deleted in one transaction.
+const dropBatch = 2000
+
 // StartRefresh joins the transaction that changed what makes a refresh necessary, if any. A small group is refreshed within
 // it; otherwise a job is enqueued. One under way that will do the same is returned instead.
 func (s *Stock) StartRefresh(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, reason string, dry bool) (Refresh, error) {
 	if same, err := s.underWay(ctx, tx, reason); err != nil || same.ID != "" && !dry {
 		return same, err
 	}
+	r, err := s.newRefresh(ctx, tx, by, reason, dry)
+	if err != nil {
+		return r, err
+	}
+	return r, s.carryOut(ctx, tx, &r)
+}
+
+// newRefresh is a refresh of the whole group, not stored yet.
+func (s *Stock) newRefresh(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, reason string, dry bool) (Refresh, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Refresh{}, err
@@ -84,22 +96,31 @@ func (s *Stock) StartRefresh(ctx context.Context, tx *sqldb.Tenant, by audit.Act
 	if err != nil {
 		return Refresh{}, err
 	}
-	r := Refresh{ID: id.String(), Reason: reason, Dry: dry, Status: RefreshQueued, Total: counted.sum().total, By: by, CreatedAt: s.instant(), Findings: noFindings()}
-	if err := insertRefresh(ctx, tx, &r); err != nil {
-		return r, err
+	return Refresh{ID: id.String(), Reason: reason, Dry: dry, Status: RefreshQueued, Total: counted.sum().total, By: by, CreatedAt: s.instant(), Findings: noFindings()}, nil
+}
+
+// carryOut stores a refresh and does it: a small group's within the transaction, another one's by a job.
+func (s *Stock) carryOut(ctx context.Context, tx *sqldb.Tenant, r *Refresh) error {
+	if err := insertRefresh(ctx, tx, r); err != nil {
+		return err
 	}
 	if err := pruneRefreshes(ctx, tx); err != nil {
-		return r, err
+		return err
 	}
-	if r.Total > refreshAtOnce && s.EnqueueRefresh != nil {
-		return r, s.EnqueueRefresh(ctx, tx, r.ID)
-	}
-	for r.Status != RefreshCompleted {
-		if err := s.refreshBatch(ctx, tx, &r); err != nil {
-			return r, err
+	if !r.Dry {
+		if err := adoptViews(ctx, tx, r.ID); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	if r.Total > refreshAtOnce && s.EnqueueRefresh != nil {
+		return s.EnqueueRefresh(ctx, tx, r.ID)
+	}
+	for r.Status != RefreshCompleted {
+		if err := s.refreshBatch(ctx, tx, r); err != nil {
+			return err
+		}
+	}
+	return dropViews(ctx, tx)
 }
 
 // underWay is the refresh of a reason that comes to what one started now would: it has not begun, or began with the rules
@@ -125,7 +146,8 @@ func (s *Stock) Refreshed(ctx context.Context, t *sqldb.Tenant, id string) (Refr
 	return selectRefresh(ctx, t, id)
 }
 
-// RunRefresh carries a refresh out, from where it was left; it is what the job does. One that has ended is left alone.
+// RunRefresh carries a refresh out, from where it was left; it is what the job does. One that has ended is left alone. Last it
+// deletes the merged vehicles that are not shown any more.
 func (s *Stock) RunRefresh(ctx context.Context, t *sqldb.Tenant, id string) error {
 	for {
 		ended := false
@@ -145,9 +167,23 @@ func (s *Stock) RunRefresh(ctx context.Context, t *sqldb.Tenant, id string) erro
 		}
 		s.Committed(t.Group())
 		if ended {
-			return nil
+			return dropViews(ctx, t)
 		}
 	}
+}
+
+// dropViews deletes merged vehicles that no config shows or builds any more, a batch at a time.
+func dropViews(ctx context.Context, t *sqldb.Tenant) error {
+	for more := true; more; {
+		err := t.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
+			more, err = deleteUnshown(ctx, tx, dropBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // FailRefresh notes that a refresh is given up.
@@ -193,7 +229,7 @@ func (s *Stock) refreshBatch(ctx context.Context, tx *sqldb.Tenant, r *Refresh) 
 	}
 	if len(vins) < refreshBatch {
 		r.Status, r.Done, r.EndedAt = RefreshCompleted, r.Total, s.instant()
-		if r.Reason == RefreshMerge && !r.Dry {
+		if !r.Dry {
 			if err := activateViews(ctx, tx, r.ID); err != nil {
 				return err
 			}

@@ -322,7 +322,7 @@ func storeDefault(ctx context.Context, tx *sqldb.Tenant, first string) error {
 		return err
 	}
 	settings := fmt.Sprintf(`{"sources":[%q],"priority":[%q],"fields":{"mileage":%q,"gears":%q}}`, first, first, second, integration)
-	_, err := tx.Exec(ctx, `INSERT INTO merge_config (dealer_group_id, id, name, settings, is_default, created_at, updated_at) VALUES ($1, 'config', 'Default', $2, TRUE, 0, 0)`, settings)
+	_, err := tx.Exec(ctx, `INSERT INTO merge_config (dealer_group_id, id, name, name_folded, settings, is_default, created_at, updated_at) VALUES ($1, 'config', 'Default', 'default', $2, TRUE, 0, 0)`, settings)
 	return err
 }
 

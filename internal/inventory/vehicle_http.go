@@ -15,10 +15,29 @@ import (
 )
 
 type listInput struct {
-	rest.PageInput
-	Status        string `query:"status" enum:"active,sold,all" default:"active" doc:"Which vehicles to show."`
+	FilterInput
 	IntegrationID string `query:"integration_id" format:"uuid" doc:"What this integration says of the vehicles it brought, instead of the one view of all sources."`
-	Search        string `query:"search" maxLength:"200" doc:"Substring of VIN, make, model or stock number, in any case."`
+}
+
+// FilterInput are the parameters all lists of vehicles take.
+type FilterInput struct {
+	rest.PageInput
+	Status string `query:"status" enum:"active,sold,all" default:"active" doc:"Which vehicles to show."`
+	Search string `query:"search" maxLength:"200" doc:"Substring of VIN, make, model or stock number, in any case."`
+}
+
+func (in *FilterInput) filter() (f Filter, err error) {
+	if in.Status != "all" {
+		f.Status = in.Status
+	}
+	if in.Search != "" {
+		folded, ok := FoldSearch(in.Search)
+		if !ok {
+			return f, errs.Invalid("invalid", "The list can't be searched for this text.", errs.In("search", "must be one line of text"))
+		}
+		f.Search = folded
+	}
+	return f, nil
 }
 
 type vehicleInput struct {
@@ -65,7 +84,7 @@ func (s *Stock) Register(api *rest.API) {
 	read, write := rest.Scope("inventory:read"), rest.Scope("inventory:write")
 	auth.Handle(api, rest.Operation{
 		ID: "list-inventory", Method: http.MethodGet, Path: "/inventory", Summary: "List vehicles", Tag: tag, Security: read, Codes: []string{"invalid"}, Answer: vehicleListAnswer{},
-		Description: "Each VIN once, however many sources tell of it: the source that changed it last, what it leaves empty from the others. Newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
+		Description: "Each VIN once, however many sources tell of it: by the group's default merge config, without one by the source that changed it last, what it leaves empty from the others. Newest first, then by VIN. days_on_lot is counted on the calendar of the dealership and stands still once a vehicle is sold.",
 	}, s.list)
 	auth.Handle(api, rest.Operation{
 		ID: "get-vehicle", Method: http.MethodGet, Path: "/inventory/{vin}", Summary: "Show a vehicle", Tag: tag, Security: read, Codes: []string{"invalid"}, Answer: vehicleAnswer{},
@@ -103,21 +122,21 @@ func (s *Stock) Register(api *rest.API) {
 	}, func(ctx context.Context, p auth.Principal, in *overrideInput) (*struct{}, error) {
 		return nil, s.Release(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), in.Field, apiSource(p))
 	})
+	s.registerMergeConfigs(api)
+	s.registerMerged(api)
 }
 
 func (s *Stock) list(ctx context.Context, p auth.Principal, in *listInput) (*encoded, error) {
-	f := Filter{Status: in.Status, IntegrationID: strings.ToLower(in.IntegrationID)}
-	if f.Status == "all" {
-		f.Status = ""
+	f, err := in.filter()
+	if err != nil {
+		return nil, err
 	}
-	if in.Search != "" {
-		folded, ok := FoldSearch(in.Search)
-		if !ok {
-			return nil, errs.Invalid("invalid", "The list can't be searched for this text.", errs.In("search", "must be one line of text"))
-		}
-		f.Search = folded
-	}
-	page, err := s.List(ctx, s.db.Tenant(p.Group), f, in.Page())
+	f.IntegrationID = strings.ToLower(in.IntegrationID)
+	return s.listed(ctx, p, f, in.Page())
+}
+
+func (s *Stock) listed(ctx context.Context, p auth.Principal, f Filter, at rest.Page) (*encoded, error) {
+	page, err := s.List(ctx, s.db.Tenant(p.Group), f, at)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +158,7 @@ func (s *Stock) encode(ctx context.Context, p auth.Principal, v *Vehicle) (*enco
 	if err != nil {
 		return nil, err
 	}
-	provenance, err := s.provenance(ctx, t, v)
+	provenance, err := s.provenance(ctx, t, v, nil)
 	if err != nil {
 		return nil, err
 	}

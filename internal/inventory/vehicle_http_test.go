@@ -37,6 +37,8 @@ const (
 	integration = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00"
 	group       = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c01"
 	foreign     = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c02"
+	third       = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c06"
+	theirs      = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c07" // an integration of the foreign group
 )
 
 // house is the inventory behind its real handler, with callers named by a header.
@@ -53,20 +55,25 @@ func open(t testing.TB) *house {
 	h := &house{TB: t, db: sqldbtest.Open(t, sqldb.Stock), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
 	h.stock = NewStock(h.db, Options{PageCacheBytes: 1 << 20, Now: clock})
-	h.stock.Integrations = func(context.Context, *sqldb.Tenant) (map[string]IntegrationName, error) {
-		return map[string]IntegrationName{integration: {"vauto", "Nightly"}, second: {"homenet", "Website"}}, nil
+	h.stock.Integrations = func(_ context.Context, t *sqldb.Tenant) (map[string]IntegrationName, error) {
+		if t.Group() == foreign {
+			return map[string]IntegrationName{theirs: {"vauto", "Theirs"}}, nil
+		}
+		return map[string]IntegrationName{integration: {"vauto", "Nightly"}, second: {"homenet", "Website"}, third: {"custom", "DMS"}}, nil
 	}
 	h.dealers = &dealer.Dealers{DB: h.db, Now: clock, Held: h.stock.Count, Changed: h.stock.Bump}
 	h.api = rest.New(rest.Config{
 		Version: "test", Log: slog.New(slog.DiscardHandler), Observe: func(*rest.Exchange) {},
 		Gate: rest.Gate{
 			Admit: func(x *rest.Exchange) error {
-				p := &auth.Principal{Kind: auth.KeyKind, Group: group, ID: "key-1", Name: "Test key", Scopes: auth.InventoryRead | auth.InventoryWrite}
+				p := &auth.Principal{Kind: auth.KeyKind, Group: group, ID: "key-1", Name: "Test key", Scopes: auth.InventoryRead | auth.InventoryWrite | auth.IntegrationsRead | auth.IntegrationsWrite}
 				switch x.Request().Header.Get("X-Caller") {
 				case "admin":
 					p.Scopes = auth.Admin
 				case "reader":
 					p.Scopes = auth.InventoryRead
+				case "integrations reader":
+					p.Scopes = auth.IntegrationsRead
 				case "foreign":
 					p.Group = foreign
 				}

@@ -3,6 +3,7 @@ CREATE TABLE merge_config (
     dealer_group_id TEXT    NOT NULL,
     id              TEXT    NOT NULL,
     name            TEXT    NOT NULL,
+    name_folded     TEXT    NOT NULL, -- as names are compared
     settings        TEXT    NOT NULL, -- JSON object: whose values to believe
     is_default      BOOLEAN NOT NULL, -- the inventory shows vehicles by it; one of a group at most
     view_id         TEXT,             -- of the merged vehicles that are shown; NULL until they are built for the first time
@@ -13,6 +14,7 @@ CREATE TABLE merge_config (
     updated_at      BIGINT  NOT NULL,
     PRIMARY KEY (dealer_group_id, id)
 );
+CREATE UNIQUE INDEX merge_config_name ON merge_config (dealer_group_id, name_folded);
 CREATE INDEX merge_config_created ON merge_config (dealer_group_id, created_at DESC, id);
 
 -- Vehicles as a merge config shows them, ready for lists.
@@ -25,15 +27,17 @@ CREATE TABLE merged_vehicle (
     lot_since       BIGINT NOT NULL,
     created_at      BIGINT NOT NULL,
     search          TEXT   NOT NULL,
-    conflicts       TEXT   NOT NULL, -- JSON object: field to value by source, of fields about which they disagree; '' for none
+    disputed        TEXT   NOT NULL, -- fields about which sources disagree, between commas; '' for none
+    conflicts       TEXT   NOT NULL, -- of these, JSON object: field to what is shown and what each source says; '' for none
+    made            TEXT   NOT NULL, -- as in vehicle
     document        TEXT   NOT NULL,
     PRIMARY KEY (dealer_group_id, view_id, vin)
 );
 CREATE INDEX merged_vehicle_status ON merged_vehicle (dealer_group_id, view_id, status, created_at DESC, vin, search);
 CREATE INDEX merged_vehicle_created ON merged_vehicle (dealer_group_id, view_id, created_at DESC, vin, search);
-CREATE INDEX merged_vehicle_conflicts ON merged_vehicle (dealer_group_id, view_id, created_at DESC, vin) WHERE conflicts <> '';
+CREATE INDEX merged_vehicle_conflicts ON merged_vehicle (dealer_group_id, view_id, created_at DESC, vin, disputed) WHERE disputed <> '';
 
--- Kept counters of each view.
+-- Kept counters of each view. A view has its row from the beginning until the last of its vehicles is deleted.
 CREATE TABLE merged_count (
     dealer_group_id TEXT   NOT NULL,
     view_id         TEXT   NOT NULL,

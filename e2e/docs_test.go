@@ -22,8 +22,12 @@ var documented = map[string]string{
 		`"changed_fields":\{"price":\{"old":"31990\.00","new":"30990\.00"\}\},"source":"api"`,
 	"errors.csv": `"status":"completed",(.|\n)*"records_total":2,"records_created":1,"records_updated":0,"records_errors":1,(.|\n)*` +
 		`line,result,column,value,reason\n3,refused,VIN,2T1BURHE3JC07468,`,
-	"reprocess=true": `^\{"mappings":\{"Lot":"custom\.lot"\},"log":\{"id":(.|\n)*"target":"custom\.lot"`,
-	"sftp -P":        `"password":"[0-9A-Za-z]{32}"(.|\n)*"filename":"stock\.csv","status":"completed",(.|\n)*"vehicles":\[\{"vin":"1HGCM82633A004352"`,
+	"Five percent under price": `^\{"rule":\{"id":"[0-9a-f-]{36}","name":"Five percent under price","enabled":true,`,
+	"rules/test":               `^\{"applied":true,"conditions":\[\{"field":"price","operator":"less_than","value":"5000","held":true,"actual":"4200\.00"\}\],.*"changed_fields":\{"price":\{"old":"4200\.00","new":"5000\.00"\}\}`,
+	`{"dryRun":true}`:          `^\{"run":\{"id":"[0-9a-f-]{36}","dryRun":true,"status":"completed",.*"total":36[0-9],`,
+	"sourceIntegrationIds":     `^\{"mergeConfig":\{"id":"[0-9a-f-]{36}","name":"Website",.*"status":"ready"`,
+	"reprocess=true":           `^\{"mappings":\{"Lot":"custom\.lot"\},"log":\{"id":(.|\n)*"target":"custom\.lot"`,
+	"sftp -P":                  `"password":"[0-9A-Za-z]{32}"(.|\n)*"filename":"stock\.csv","status":"completed",(.|\n)*"vehicles":\[\{"vin":"1HGCM82633A004352"`,
 }
 
 // TestDocumentedCommands runs every shell block of the integrators' page, and those of the README that call a
@@ -33,7 +37,7 @@ func TestDocumentedCommands(t *testing.T) {
 	s := serve(t, t.TempDir(), "--demo")
 	admin := s.login()
 	_, token, _ := strings.Cut(admin, "Bearer ")
-	_, key, _ := strings.Cut(s.key(admin, 1000, "inventory:read", "inventory:write", "integrations:read", "integrations:write"), ": ")
+	_, key, _ := strings.Cut(s.key(admin, 1000, "inventory:read", "inventory:write", "integrations:read", "integrations:write", "rules:read", "rules:write"), ": ")
 	sh.env = append(sh.env, "URL="+s.url, "KEY="+key, "EMAIL="+adminEmail, "PASSWORD="+adminPassword, "TOKEN="+token, "INTEGRATION="+s.integration(admin))
 	withSFTP := sh.answerSFTP()
 

@@ -349,6 +349,9 @@ var errMergeBuilding = &errs.Error{
 func (w *Writer) storeMerged(ctx context.Context) (changed bool, err error) {
 	for i := range w.views {
 		view := &w.views[i]
+		if from := w.from.IntegrationID; from != "" && !view.merge.names(from) { // it has no say there
+			continue
+		}
 		var list []*merged
 		for _, v := range w.touched {
 			if m, ok := w.merged(v, view); ok {

@@ -200,7 +200,7 @@ type sftpLogin struct {
 
 // integrate makes a dealership with an integration, and the key to look at it.
 func (p *process) integrate(b *bench) (*integration, error) {
-	out, err := b.command("key", "create", "feeds", "--scopes", "inventory:read,dealers:write,integrations:read,integrations:write", "--rate-limit-per-hour", "1000000").Output()
+	out, err := b.command("key", "create", "feeds", "--scopes", "inventory:read,dealers:write,integrations:read,integrations:write,rules:write", "--rate-limit-per-hour", "1000000").Output()
 	if err != nil {
 		return nil, fmt.Errorf("key: %w\n%s", err, exitText(err))
 	}

@@ -32,7 +32,7 @@ var (
 
 	feedRows   = flag.Int("feed-rows", 1_000_000, "rows of an integration's file")
 	feedRounds = flag.Int("feed-rounds", 3, "rounds of loading it")
-	only       = flag.String("only", "", "one part alone: imports, reads, inprocess or feeds")
+	only       = flag.String("only", "", "one part alone: imports, feeds, rules, reads or inprocess")
 
 	document = flag.String("write", "", "document whose part between the bench marks is replaced")
 )
@@ -81,7 +81,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name    string
 		measure func(io.Writer) error
-	}{{"imports", b.imports}, {"feeds", b.feeds}, {"reads", b.reads}, {"inprocess", b.inProcess}} {
+	}{{"imports", b.imports}, {"feeds", b.feeds}, {"rules", b.rules}, {"reads", b.reads}, {"inprocess", b.inProcess}} {
 		if *only != "" && *only != part.name {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	"carfluence/internal/feed"
 	"carfluence/internal/job"
 	"carfluence/internal/sftpd"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -68,13 +69,14 @@ func (s *Stores) NewFeeds(f *feed.Feeds, c Feeds) (*job.Queue, error) {
 		}
 		return err
 	}})
+	s.handleRefreshes(q, f.Stock, shared)
 	return q, nil
 }
 
 // limits are the settings as feeds take them.
 func (c Feeds) limits() feed.Limits {
 	l := feed.DefaultLimits
-	l.FileBytes, l.Unpack = c.FeedMaxFileMB<<20, feed.Caps{Bytes: c.FeedMaxUnpackedMB << 20}
+	l.FileBytes, l.Unpack = c.FeedMaxFileMB<<20, sheet.Caps{Bytes: c.FeedMaxUnpackedMB << 20}
 	l.Guard = feed.Guard{Share: c.FeedGuardPercent, Least: c.FeedGuardLeast}
 	l.Uploads, l.Queued = c.FeedUploads, c.FeedQueued
 	l.Problems, l.KeptFiles, l.LogAge = c.FeedMaxProblems, c.FeedKeptFiles, time.Duration(c.FeedLogDays)*24*time.Hour
@@ -94,6 +96,8 @@ func (s *Server) wireFeeds(ctx context.Context) (err error) {
 	}
 	job.Handle(s.jobs, job.Worker[sweep]{Work: func(ctx context.Context, _ sweep) error { return s.sweepFeeds(ctx) }})
 	s.jobs.Every(sweepFeeds, sweep{})
+	job.Handle(s.jobs, job.Worker[newDay]{Work: func(ctx context.Context, _ newDay) error { return s.newDay(ctx) }})
+	s.jobs.Every(lookAtCalendar, newDay{})
 	if !s.config.servesSFTP() {
 		return nil
 	}

@@ -23,7 +23,7 @@ func testConfig(dir string) Config {
 	return Config{
 		Store: Store{Data: dir}, Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", GroupName: "Test Group",
 		TokenTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour, SessionTTL: 2160 * time.Hour, SigningKeyPeriod: 2160 * time.Hour,
-		SessionRatePerHour: 5000, AnonymousRatePerHour: 1000, QuotaWindow: time.Hour, PageCacheMB: 8,
+		SessionRatePerHour: 5000, AnonymousRatePerHour: 1000, QuotaWindow: time.Hour, PageCacheMB: 8, RulesMax: 200,
 		SFTPListen: "127.0.0.1:0", SFTPConnections: 10, SFTPIdle: time.Minute, Feeds: testFeeds,
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
 	"carfluence/internal/rest/docsite"
+	"carfluence/internal/rule"
 	"carfluence/internal/sftpd"
 )
 
@@ -57,6 +58,7 @@ type Server struct {
 	Keys        *auth.Keys
 	Dealers     *dealer.Dealers
 	Stock       *inventory.Stock
+	Rules       *rule.Rules
 	Feeds       *feed.Feeds
 	jobs        *job.Queue
 	sftp        *sftpd.Server // nil when off
@@ -113,7 +115,7 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	s.Keys = auth.NewKeys(s.authority, s.stores.Secret)
 	s.People = auth.NewPeople(s.authority, passwords, blocklist)
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
-	s.Stock = inventory.NewStock(s.stores.Stock, inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now})
+	s.Stock, s.Rules = s.stores.NewStock(inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now}, rule.Options{Max: c.RulesMax, Log: s.log})
 	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
 	if err := s.wireFeeds(ctx); err != nil {
 		return err
@@ -142,6 +144,7 @@ func (s *Server) routes(origins auth.Origins) {
 	s.Keys.Register(s.API)
 	s.Dealers.Register(s.API)
 	s.Stock.Register(s.API)
+	s.Rules.Register(s.API)
 	s.Feeds.Register(s.API)
 	s.API.ServeDocument()
 	mux := s.API.Mux()

@@ -14,6 +14,7 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/errs"
 	"carfluence/internal/feed"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 )
 
@@ -92,7 +93,7 @@ func TestDealershipsKnowTheirIntegrations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Feeds.CreateIntegration(t.Context(), tenant, by, feed.Integration{DealershipID: d.ID, Type: feed.TypeVAuto, Name: "a", Sync: feed.DefaultSync}); err != nil {
+	if _, _, err := s.Feeds.CreateIntegration(t.Context(), tenant, by, feed.Integration{DealershipID: d.ID, Type: mapping.TypeVAuto, Name: "a", Sync: feed.DefaultSync}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Dealers.Delete(t.Context(), tenant, by, d.ID); errs.CodeOf(err) != "dealer_has_integrations" {

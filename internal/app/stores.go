@@ -16,6 +16,9 @@ import (
 	"github.com/gofrs/flock"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/feed"
+	"carfluence/internal/inventory"
+	"carfluence/internal/rule"
 	"carfluence/internal/sqldb"
 )
 
@@ -192,6 +195,15 @@ func syncFolder(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// NewStock is the inventory on open stores, with the rules in force in it. Commands use it beside a server too.
+func (s *Stores) NewStock(o inventory.Options, rules rule.Options) (*inventory.Stock, *rule.Rules) {
+	stock := inventory.NewStock(s.Stock, o)
+	rules.Now = o.Now
+	r := rule.New(s.Stock, stock, rules)
+	stock.Rules, stock.Integrations = r.InForce, feed.IntegrationNames
+	return stock, r
 }
 
 // Close closes the stores.

@@ -101,7 +101,7 @@ func serverOn(t *testing.T, dir string) *Server {
 	}
 	c := Config{
 		Store: Store{Data: dir}, Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", TokenTTL: time.Minute, RefreshTTL: time.Hour,
-		SessionTTL: time.Hour, SigningKeyPeriod: time.Hour, SessionRatePerHour: 100, QuotaWindow: time.Hour,
+		SessionTTL: time.Hour, SigningKeyPeriod: time.Hour, SessionRatePerHour: 100, QuotaWindow: time.Hour, RulesMax: 200,
 		SFTPListen: "off", SFTPConnections: 10, SFTPIdle: time.Minute, Feeds: testFeeds,
 	}
 	s, err := NewServer(t.Context(), c, stores, "test", slog.New(slog.DiscardHandler))

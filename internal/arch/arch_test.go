@@ -27,7 +27,7 @@ var tiers = [][]string{
 	{"internal/cli"},
 	{"internal/app"},
 	{"internal/sftpd", "internal/web"},
-	{"internal/demo/gen", "internal/demo", "internal/feed"},
+	{"internal/demo/gen", "internal/demo", "internal/feed", "internal/mapping", "internal/sheet"},
 	{"internal/rule", "internal/inventory", "internal/dealer", "internal/job"},
 	{"internal/auth", "internal/quota", "internal/audit"},
 	{"internal/rest/docsite", "internal/rest", "internal/sqldb/sqldbtest", "internal/sqldb"},

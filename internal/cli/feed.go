@@ -19,6 +19,7 @@ import (
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
+	"carfluence/internal/rule"
 	"carfluence/internal/sqldb"
 )
 
@@ -52,7 +53,7 @@ func openDesk(c *console, place feedPlace, limits app.Feeds) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	stock := inventory.NewStock(a.Stock, inventory.Options{Now: time.Now})
+	stock, _ := a.NewStock(inventory.Options{Now: time.Now}, rule.Options{})
 	f := &feed.Feeds{
 		Stock: stock, Dealers: &dealer.Dealers{DB: a.Stock, Now: time.Now, Held: stock.Count, Changed: stock.Bump},
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),

@@ -9,7 +9,9 @@ import (
 
 	"carfluence/internal/app"
 	"carfluence/internal/feed"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 )
 
 // maxJSONProblems is how many row errors and warnings --json prints of a file.
@@ -165,6 +167,7 @@ func (d *desk) printRun(c *console, r feed.Run) error {
 		c.printf("It has changed nothing: %s\n", r.Detail)
 	}
 	c.printReading(r.Report)
+	c.printRuleFaults(r.Report.Rules)
 	return d.printProblems(c, r)
 }
 
@@ -207,7 +210,7 @@ func (d *desk) printWould(c *console, r feed.Run) {
 // printReading tells how a file was read.
 func (c *console) printReading(r feed.RunReport) {
 	if r.Delimiter != "" {
-		c.printf("Read as %s.\n", formatText(feed.Format{Charset: r.Charset, Delimiter: r.Delimiter[0], Header: r.Layout == "", Layout: r.Layout}))
+		c.printf("Read as %s.\n", formatText(sheet.Format{Charset: r.Charset, Delimiter: r.Delimiter[0], Header: r.Layout == "", Layout: r.Layout}))
 	}
 	if r.Unpacked != "" {
 		c.printf("Unpacked from the archive: %s.\n", r.Unpacked)
@@ -218,6 +221,18 @@ func (c *console) printReading(r feed.RunReport) {
 	if len(r.Unmapped) > 0 {
 		c.printf("Columns not used: %s.\n", some(r.Unmapped))
 	}
+}
+
+// printRuleFaults tells which rules could not do their work.
+func (c *console) printRuleFaults(faults []feed.RuleFaults) {
+	if len(faults) == 0 {
+		return
+	}
+	c.printf("\nRules that could not do their work everywhere:\n")
+	for _, f := range faults[:min(len(faults), maxShownRows)] {
+		c.printf("  %s × %s left %s alone: %s (%s)\n", count(f.Count), f.Name, f.Field, f.Reason, f.VIN)
+	}
+	c.more(int64(len(faults)), "rules")
 }
 
 // printProblems shows the first refused rows and the kinds of warnings.
@@ -232,7 +247,7 @@ func (d *desk) printProblems(c *console, r feed.Run) error {
 	if r.Counts.Warnings > 0 {
 		c.printf("\nWarnings (%s):\n", count(r.Counts.Warnings))
 		for _, k := range r.Report.Kinds[:min(len(r.Report.Kinds), maxShownRows)] {
-			c.printf("  %s × %s (line %d)\n", count(k.Count), problemText(feed.Problem{Column: k.Column, Reason: k.Reason}), k.Line)
+			c.printf("  %s × %s (line %d)\n", count(k.Count), problemText(mapping.Problem{Column: k.Column, Reason: k.Reason}), k.Line)
 		}
 		c.more(int64(len(r.Report.Kinds)), "kinds")
 	}

@@ -106,7 +106,7 @@ func (y *yard) serve() (stop func()) {
 	c := app.Config{
 		Store: app.Store{Data: y.data}, Listen: "127.0.0.1:0", SFTPListen: "off", MetricsListen: "off", AdminEmail: "a@example.com", GroupName: "Group",
 		TokenTTL: time.Minute, RefreshTTL: time.Hour, SessionTTL: time.Hour, SigningKeyPeriod: time.Hour, QuotaWindow: time.Hour, SessionRatePerHour: 1000,
-		SFTPConnections: 1, SFTPIdle: time.Minute, PageCacheMB: 1,
+		SFTPConnections: 1, SFTPIdle: time.Minute, PageCacheMB: 1, RulesMax: 200,
 		Feeds: app.Feeds{
 			FeedMaxFileMB: 10, FeedMaxUnpackedMB: 10, FeedGuardPercent: 30, FeedGuardLeast: 10, FeedWorkers: 2, FeedUploads: 4, FeedQueued: 100, FeedKeptFiles: 10, FeedMaxProblems: 1000, FeedLogDays: 10,
 		},

@@ -19,6 +19,9 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
+	"carfluence/internal/rule"
+	"carfluence/internal/sheet"
 )
 
 // exitRefused is what import ends with when the file was loaded but for some rows.
@@ -70,9 +73,8 @@ func (cmd *importCommand) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	importer := &feed.Importer{
-		Stock: inventory.NewStock(a.Stock, inventory.Options{Now: time.Now}), Dealers: &dealer.Dealers{DB: a.Stock, Now: time.Now}, Now: time.Now,
-	}
+	stock, _ := a.NewStock(inventory.Options{Now: time.Now}, rule.Options{})
+	importer := &feed.Importer{Stock: stock, Dealers: &dealer.Dealers{DB: a.Stock, Now: time.Now}, Now: time.Now}
 	report, err := importer.Run(c, a.Stock.Tenant(g.ID), in)
 	_ = bar.Finish()
 	if errors.Is(err, context.Canceled) {
@@ -119,7 +121,7 @@ func problemFile(path string, in *feed.Import) (finish func() error, err error) 
 	}
 	w := csv.NewWriter(f)
 	_ = w.Write([]string{"line", "result", "column", "value", "reason"}) // errors are kept for finish
-	in.Problem = func(p feed.Problem) {
+	in.Problem = func(p mapping.Problem) {
 		result := "warning"
 		if p.Refused {
 			result = "refused"
@@ -178,7 +180,7 @@ func (c *console) more(all int64, what string) {
 	}
 }
 
-func problemText(p feed.Problem) string {
+func problemText(p mapping.Problem) string {
 	switch {
 	case p.Column == "":
 		return p.Reason
@@ -188,7 +190,7 @@ func problemText(p feed.Problem) string {
 	return fmt.Sprintf("%s %q: %s", p.Column, p.Value, p.Reason)
 }
 
-func formatText(f feed.Format) string {
+func formatText(f sheet.Format) string {
 	names := map[byte]string{',': "comma", '\t': "tab", '|': "pipe", ';': "semicolon"}
 	text := fmt.Sprintf("%s, separated by %s", f.Charset, names[f.Delimiter])
 	if !f.Header {
@@ -264,6 +266,6 @@ func reportBodyOf(r feed.Report) reportBody {
 	return b
 }
 
-func problemBodyOf(p feed.Problem) problemBody {
+func problemBodyOf(p mapping.Problem) problemBody {
 	return problemBody{p.Line, p.Column, p.Value, p.Reason}
 }

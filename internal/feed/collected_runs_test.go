@@ -1,14 +1,35 @@
 package feed
 
 import (
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 )
+
+// collected is where sample feeds of the trade lie beside the project on some machines; they are not ours to
+// ship.
+const collected = "../../../shared/feeds"
+
+func openCollected(t testing.TB, name string) *os.File {
+	t.Helper()
+	f, err := os.Open(filepath.Join(collected, name))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skipf("left out: %s is not on this machine", name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
 
 func textOf(t *testing.T, name string) string {
 	t.Helper()
@@ -48,7 +69,7 @@ func (w *works) changesOf(since time.Time, fields ...string) map[string]int {
 // Two files of one dealer group, two days apart.
 func TestCollectedDaysOfAGroup(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.completes(in, "ancira-2021-08-28.csv", textOf(t, "ancira-2021-08-28.csv"), Counts{Total: 419, Created: 419, Warnings: 419})
 	w.now = w.now.Add(48 * time.Hour)
 	since := w.now.Truncate(time.Second)
@@ -70,7 +91,7 @@ func TestCollectedDaysOfAGroup(t *testing.T) {
 // Four consecutive days of one model: the deltas their README names.
 func TestCollectedDaysOfAModel(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	for _, day := range []struct {
 		name                   string
 		total, created, missed int64
@@ -97,7 +118,7 @@ func TestCollectedDaysOfAModel(t *testing.T) {
 // 40 VINs stand in both files; in the second each costs 250 more.
 func TestCollectedSourcesOfOneVIN(t *testing.T) {
 	w := openFeeds(t)
-	vauto, homenet := w.integration(TypeVAuto), w.integration(TypeHomeNet)
+	vauto, homenet := w.integration(mapping.TypeVAuto), w.integration(mapping.TypeHomeNet)
 	w.drop(vauto, "vauto.csv", textOf(t, "derived/vauto-34col.csv"))
 	r := w.drop(homenet, "homenet.csv", textOf(t, "derived/homenet-comma.csv"))
 	if r.Counts.Created != 40 || r.Counts.Updated != 40 {
@@ -135,9 +156,9 @@ func (w *works) vins(in Integration) (vins []string) {
 // Opportunities are no cars: they make none.
 func TestCollectedLeadsMakeNoCars(t *testing.T) {
 	w := openFeeds(t)
-	w.drop(w.integration(TypeVAuto), "vauto.csv", textOf(t, "derived/vauto-34col.csv"))
+	w.drop(w.integration(mapping.TypeVAuto), "vauto.csv", textOf(t, "derived/vauto-34col.csv"))
 	before := w.active()
-	r := w.drop(w.integration(TypeElead), "leads.csv", textOf(t, "derived/elead-opportunities-flat.csv"))
+	r := w.drop(w.integration(mapping.TypeElead), "leads.csv", textOf(t, "derived/elead-opportunities-flat.csv"))
 	if r.Status != RunCompleted || r.Counts.Created != 0 || r.Counts.Errors != 0 || r.Counts.Updated+r.Counts.Skipped != 60 || r.Counts.Updated == 0 || w.active() != before {
 		t.Errorf("%s %+v, %d active, before %d", r.Status, r.Counts, w.active(), before)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"carfluence/internal/dealer"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -38,8 +39,8 @@ type Feeds struct {
 
 // Limits on what integrations may do; see DefaultLimits.
 type Limits struct {
-	FileBytes int64 // of one file as received
-	Unpack    Caps  // on what it may be unpacked to
+	FileBytes int64      // of one file as received
+	Unpack    sheet.Caps // on what it may be unpacked to
 	Guard     Guard
 	Queued    int64         // files of one integration that wait
 	Uploads   int64         // over HTTP under way at once, in all

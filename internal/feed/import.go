@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"carfluence/internal/audit"
 	"carfluence/internal/dealer"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -26,21 +29,21 @@ type Import struct {
 	Dealer string                        // name, code or alias of the dealership that holds rows which name none
 	By     audit.Actor
 
-	Progress func(bytes int64) // of the file read so far while it is loaded; may be nil
-	Problem  func(Problem)     // every refused row and every warning, in order of lines; may be nil
+	Progress func(bytes int64)     // of the file read so far while it is loaded; may be nil
+	Problem  func(mapping.Problem) // every refused row and every warning, in order of lines; may be nil
 }
 
 // Report is what became of a file. Rows = Created + Updated + Unchanged + Refused; a row whose VIN stands
 // again further down counts as updated.
 type Report struct {
 	File     string
-	Format   Format
+	Format   sheet.Format
 	Unmapped []string // columns that feed nothing
 	Notes    []string // what was odd about the header
 
 	Rows, Created, Updated, Unchanged, Refused int64
 
-	Refusals       []Problem // the first few; all of them go to Import.Problem
+	Refusals       []mapping.Problem // the first few; all of them go to Import.Problem
 	Warnings       int64
 	WarningKinds   []Tally
 	DealersCreated []string
@@ -66,15 +69,20 @@ func (im *Importer) Run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 
 func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report, error) {
 	begun := im.Now()
+	edition, err := im.Stock.Edition(ctx, t)
+	if err != nil {
+		return Report{}, err
+	}
 	r := Report{File: in.File}
 	warnings := tallies{}
 	l := &loading{
-		stock: im.Stock, file: in.File, open: in.Open, now: begun, settled: "import",
-		stores: newStores(im.Dealers, in.By, in.Dealer, true),
+		stock: im.Stock, file: in.File, open: in.Open, now: begun,
+		settled: "import" + editionMark + strconv.FormatInt(edition, 10), // rows that say nothing new may show something else
+		stores:  newStores(im.Dealers, in.By, in.Dealer, true),
 		from: inventory.Source{
 			Name: inventory.SourceImport, ActorType: in.By.Type, ActorID: in.By.ID, ActorName: in.By.Name, File: sourceFile(in.File),
 		},
-		problem: func(p Problem) { r.add(p, warnings, in.Problem) },
+		problem: func(p mapping.Problem) { r.add(p, warnings, in.Problem) },
 	}
 	if in.Progress != nil {
 		l.advance = func(bytes, _ int64) { in.Progress(bytes) }
@@ -82,7 +90,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 	if err := l.look(ctx, t); err != nil {
 		return Report{}, err
 	}
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		w, err := im.Stock.Writer(ctx, tx, l.from)
 		if err != nil {
 			return err
@@ -98,7 +106,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 }
 
 // add notes one problem.
-func (r *Report) add(p Problem, warnings tallies, tell func(Problem)) {
+func (r *Report) add(p mapping.Problem, warnings tallies, tell func(mapping.Problem)) {
 	if p.Refused {
 		if len(r.Refusals) < maxRefusals {
 			r.Refusals = append(r.Refusals, p)

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +18,12 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vin"
 )
 
 type fixture struct {
@@ -66,14 +70,16 @@ func numbers(r Report) string {
 
 func TestImportReportsWhatBecameOfEachRow(t *testing.T) {
 	f := newFixture(t)
-	raw, err := os.ReadFile("testdata/defects.txt")
+	raw, err := os.ReadFile("../mapping/testdata/defects.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := fromText("defects.txt", string(raw))
 	in.Dealer = "Home"
 	var problems []string
-	in.Problem = func(p Problem) { problems = append(problems, fmt.Sprintf("%d %v %s", p.Line, p.Refused, p.Column)) }
+	in.Problem = func(p mapping.Problem) {
+		problems = append(problems, fmt.Sprintf("%d %v %s", p.Line, p.Refused, p.Column))
+	}
 	r := f.load(t, in)
 	if got := numbers(r); got != "7 1 0 4" {
 		t.Errorf("created, updated, unchanged, refused: %s", got)
@@ -85,7 +91,7 @@ func TestImportReportsWhatBecameOfEachRow(t *testing.T) {
 	if d := cmp.Diff([]string{"North Store", "South Store", "Home"}, r.DealersCreated); d != "" {
 		t.Error(d)
 	}
-	if r.Format.Charset != Charset1252 || r.Format.Delimiter != '|' {
+	if r.Format.Charset != sheet.Charset1252 || r.Format.Delimiter != '|' {
 		t.Errorf("format %+v", r.Format)
 	}
 	// The last row of a VIN counts.
@@ -260,7 +266,7 @@ func manyVINs(n int) []string {
 
 func checkDigit(v string) byte {
 	for _, d := range []byte("0123456789X") {
-		if checkedVIN(v[:8] + string(d) + v[9:]) {
+		if vin.Proven(v[:8] + string(d) + v[9:]) {
 			return d
 		}
 	}
@@ -293,10 +299,23 @@ func TestCollectedFilesGiveTheirVehicles(t *testing.T) {
 	if n := f.heldByAll(t); n != 9014 {
 		t.Errorf("%d vehicles", n)
 	}
-	for _, w := range readExpected(t, "derived/vauto-34col.expected.jsonl") {
-		v := f.vehicle(t, w.VIN)
-		if v.Values[inventory.Price] != amount(w.Price) || v.Values[inventory.StockNumber] != w.StockNumber || v.Values[inventory.DateInStock] != w.DateInStock {
-			t.Errorf("%s: %s %s %s", w.VIN, v.Values[inventory.Price], v.Values[inventory.StockNumber], v.Values[inventory.DateInStock])
+	for d := json.NewDecoder(openCollected(t, "derived/vauto-34col.expected.jsonl")); d.More(); {
+		var want struct {
+			VIN         string
+			StockNumber string `json:"stock_number"`
+			Price       *int   `json:"price"`
+			DateInStock string `json:"date_in_stock"`
+		}
+		if err := d.Decode(&want); err != nil {
+			t.Fatal(err)
+		}
+		price := ""
+		if want.Price != nil {
+			price = fmt.Sprintf("%d.00", *want.Price)
+		}
+		v := &f.vehicle(t, want.VIN).Values
+		if v[inventory.Price] != price || v[inventory.StockNumber] != want.StockNumber || v[inventory.DateInStock] != want.DateInStock {
+			t.Errorf("%s: %s %s %s", want.VIN, v[inventory.Price], v[inventory.StockNumber], v[inventory.DateInStock])
 		}
 	}
 	if again := f.load(t, fromCollected(t, "derived/vauto-34col.csv")); numbers(again) != "0 0 80 0" {

@@ -15,6 +15,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -72,7 +73,7 @@ const (
 )
 
 var (
-	types      = []string{TypeVAuto, TypeHomeNet, TypeElead, TypeCustom}
+	types      = []string{mapping.TypeVAuto, mapping.TypeHomeNet, mapping.TypeElead, mapping.TypeCustom}
 	strategies = []string{StrategyOverwrite, StrategyMerge, StrategyUpdateOnly}
 )
 
@@ -215,6 +216,11 @@ func (f *Feeds) DeleteIntegration(ctx context.Context, t *sqldb.Tenant, by audit
 	})
 }
 
+// IntegrationNames are how history calls a group's integrations, by id.
+func IntegrationNames(ctx context.Context, t *sqldb.Tenant) (map[string]inventory.IntegrationName, error) {
+	return selectIntegrationNames(ctx, t)
+}
+
 // OfDealership lists in words the integrations that belong to a dealership.
 func (f *Feeds) OfDealership(ctx context.Context, t *sqldb.Tenant, dealershipID string) ([]string, error) {
 	return selectIntegrationsOf(ctx, t, dealershipID)
@@ -279,7 +285,7 @@ func (i *Integration) complete(faults ...errs.Fault) error {
 	add(slices.Contains(strategies, i.Sync.Strategy), "#/syncSettings/strategy", "must be one of "+strings.Join(strategies, ", "))
 	add(i.Sync.SoldGraceSyncs >= 1 && i.Sync.SoldGraceSyncs <= maxGraceSyncs, "#/syncSettings/sold_grace_syncs", "must be 1 to 100")
 	add(i.Sync.SoldGraceHours >= 0 && i.Sync.SoldGraceHours <= maxGraceHours, "#/syncSettings/sold_grace_hours", "must be 0 to 2160")
-	faults = append(faults, ValidateOwn(pointers(i.Mappings))...)
+	faults = append(faults, mapping.ValidateOwn(pointers(i.Mappings))...)
 	if len(faults) > 0 {
 		return invalidIntegration(faults...)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 )
 
@@ -133,7 +134,7 @@ func (in *patchIntegrationInput) apply(i *Integration) {
 
 // Resolve implements huma.Resolver.
 func (in *patchIntegrationInput) Resolve(huma.Context) []error {
-	draft := Integration{DealershipID: "-", Type: TypeCustom, Name: "-", Status: StatusActive, Sync: DefaultSync}
+	draft := Integration{DealershipID: "-", Type: mapping.TypeCustom, Name: "-", Status: StatusActive, Sync: DefaultSync}
 	in.apply(&draft)
 	return listed(draft.complete(statusFaults(draft.Status)...))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -46,6 +47,21 @@ func selectIntegrations(ctx context.Context, t *sqldb.Tenant, p rest.Page) ([]In
 func selectIntegration(ctx context.Context, t *sqldb.Tenant, id string) (Integration, error) {
 	i, err := scanIntegration(t.QueryRow(ctx, `SELECT `+integrationColumns+fromIntegrations+`AND i.id = $2`, id).Scan)
 	return i, sqldb.Found(err, errNoIntegration)
+}
+
+func selectIntegrationNames(ctx context.Context, t *sqldb.Tenant) (map[string]inventory.IntegrationName, error) {
+	out := map[string]inventory.IntegrationName{}
+	rows, err := t.Query(ctx, `SELECT id, type, name FROM integration WHERE dealer_group_id = $1`)
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (n inventory.IntegrationName, err error) {
+		var id string
+		err = r.Scan(&id, &n.Type, &n.Name)
+		out[id] = n
+		return n, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read names of integrations: %w", err)
+	}
+	return out, nil
 }
 
 func selectIntegrationsOf(ctx context.Context, t *sqldb.Tenant, dealershipID string) ([]string, error) {

@@ -11,6 +11,8 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/vin"
 )
@@ -23,24 +25,24 @@ type loading struct {
 	from    inventory.Source
 	file    string                        // its name; the extension may settle the delimiter
 	open    func() (io.ReadCloser, error) // called twice
-	options Options
+	options mapping.Options
 	settled string // what else the meaning of a row depends on
 	now     time.Time
 
 	advance func(bytes, rows int64) // of the file that are done with; may be nil
-	problem func(Problem)           // every refused row and every warning, in order of lines; may be nil
+	problem func(mapping.Problem)   // every refused row and every warning, in order of lines; may be nil
 
 	survey survey
 	counts Counts
 	same   int64 // of updated, rows that changed nothing
-	format Format
+	format sheet.Format
 }
 
 const batchRows = 1000
 
 // survey is what the first reading tells.
 type survey struct {
-	mapping *Mapping
+	mapping *mapping.Mapping
 	header  []string
 	hasher  rowHasher
 	rows    int64
@@ -73,7 +75,7 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 	}
 	l.survey = survey{mapping: m, header: rd.Header, hasher: newRowHasher(rd.Header, l.settled), seen: map[uint64]int64{}, last: map[string]int{}}
 	c := comparing{l: l, ctx: ctx, t: t, places: map[string]string{}}
-	var first *Problem
+	var first *mapping.Problem
 	for {
 		row, err := rd.Next()
 		if errors.Is(err, io.EOF) {
@@ -115,12 +117,12 @@ func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
 }
 
 // glimpse notes the VINs in a row that can't be used for its shape: a comma too many sells no car.
-func (s *survey) glimpse(row Row) {
+func (s *survey) glimpse(row sheet.Row) {
 	if row.Fault == "" {
 		return
 	}
 	for _, cell := range row.Cells {
-		if checkedVIN(cell) {
+		if vin.Proven(cell) {
 			s.present = append(s.present, vin.Normalise(cell))
 		}
 	}
@@ -136,7 +138,7 @@ func (s *survey) seal() {
 }
 
 // usable refuses a file from which nothing could be learned.
-func (s *survey) usable(first *Problem) error {
+func (s *survey) usable(first *mapping.Problem) error {
 	switch {
 	case s.rows == 0:
 		return errs.Invalid("file_without_rows", "The file has a header but no rows.")
@@ -147,12 +149,12 @@ func (s *survey) usable(first *Problem) error {
 }
 
 // open reads a file's format and header.
-func open(r io.Reader, name string, o Options) (*Reader, *Mapping, error) {
-	rd, err := NewReader(r, name)
+func open(r io.Reader, name string, o mapping.Options) (*sheet.Reader, *mapping.Mapping, error) {
+	rd, err := sheet.NewReader(r, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := NewMapping(rd.Header, rd.Sample(), o)
+	m, err := mapping.New(rd.Header, rd.Sample(), o)
 	return rd, m, err
 }
 
@@ -167,11 +169,11 @@ type comparing struct {
 	places map[string]string // dealership ids by the cells that name them
 }
 
-func (c *comparing) add(vin string, row Row) error {
-	cells := c.l.survey.mapping.dealerCells(row)
+func (c *comparing) add(vin string, row sheet.Row) error {
+	cells := c.l.survey.mapping.DealerCells(row)
 	id, ok := c.places[cells]
 	if !ok {
-		code, name := c.l.survey.mapping.dealer(row)
+		code, name := c.l.survey.mapping.Dealer(row)
 		var err error
 		if id, err = c.l.stores.peek(c.ctx, c.t, code, name); err != nil {
 			return err
@@ -260,9 +262,9 @@ func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writ
 // batch is a stretch of the file, mapped.
 type batch struct {
 	changes []inventory.Change
-	hashes  []uint64  // of the rows they were read from, 0 for one to be read again
-	entries []Problem // in order of lines
-	bytes   int64     // of the file read so far
+	hashes  []uint64          // of the rows they were read from, 0 for one to be read again
+	entries []mapping.Problem // in order of lines
+	bytes   int64             // of the file read so far
 	rows    int64
 
 	superseded, same int64 // rows whose VIN stands again further down, and that say nothing new
@@ -298,7 +300,7 @@ func (l *loading) read(ctx context.Context, f io.Reader, out chan<- batch) {
 // skimmed is how many rows without news make a batch: so many that progress is seen.
 const skimmed = 20 * batchRows
 
-func (l *loading) mapRows(rd *Reader, clean inventory.Cleaner, at *int64) (b batch, end bool) {
+func (l *loading) mapRows(rd *sheet.Reader, clean inventory.Cleaner, at *int64) (b batch, end bool) {
 	for len(b.changes) < batchRows && len(b.entries) < batchRows && b.rows < skimmed {
 		row, err := rd.Next()
 		if errors.Is(err, io.EOF) {
@@ -319,7 +321,7 @@ func (l *loading) mapRows(rd *Reader, clean inventory.Cleaner, at *int64) (b bat
 	return b, false
 }
 
-func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row Row) {
+func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row sheet.Row) {
 	change, notes, fault := l.survey.mapping.Map(clean, row)
 	b.entries = append(b.entries, notes...)
 	if fault != nil {
@@ -328,7 +330,7 @@ func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row Row) {
 		return
 	}
 	if last, again := l.survey.last[change.VIN]; again && row.Line < last && !l.from.Lead {
-		b.entries = append(b.entries, Problem{Line: row.Line, Column: "VIN", Value: change.VIN, Reason: fmt.Sprintf("the VIN stands again in line %d; the last row counts", last)})
+		b.entries = append(b.entries, mapping.Problem{Line: row.Line, Column: "VIN", Value: change.VIN, Reason: fmt.Sprintf("the VIN stands again in line %d; the last row counts", last)})
 		if l.supersedes() {
 			b.superseded++
 			return
@@ -354,11 +356,11 @@ func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writ
 			return err
 		}
 		if p.refused {
-			l.note(Problem{Line: c.Line, Reason: p.reason, Refused: true})
+			l.note(mapping.Problem{Line: c.Line, Reason: p.reason, Refused: true})
 			continue
 		}
 		if p.reason != "" {
-			l.note(Problem{Line: c.Line, Column: "dealership", Value: shorten(p.named), Reason: p.reason})
+			l.note(mapping.Problem{Line: c.Line, Column: "dealership", Value: sheet.Shorten(p.named), Reason: p.reason})
 		} else if b.hashes[i] != 0 {
 			c.Hash = rowAt(b.hashes[i], p.id)
 		}
@@ -395,7 +397,7 @@ func (l *loading) count(o inventory.Outcome) {
 	}
 }
 
-func (l *loading) note(p Problem) {
+func (l *loading) note(p mapping.Problem) {
 	switch {
 	case p.Skipped:
 		l.counts.Skipped++

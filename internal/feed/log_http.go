@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -30,9 +32,22 @@ type LogBody struct {
 	RecordsWarnings int64   `json:"records_warnings" doc:"Oddities in rows that were taken."`
 	VehiclesMissing int64   `json:"vehicles_missing" doc:"Listed before, not in this file."`
 	VehiclesSold    int64   `json:"vehicles_sold" doc:"Of the missing ones, given up with this file."`
+	VehiclesMoved   int64   `json:"vehicles_moved" doc:"Of the missing ones, given up while another integration of the group lists them: transfers, no sales."`
 	Bytes           int64   `json:"bytes" doc:"Of the file as received."`
 	Code            *string `json:"code" nullable:"true" doc:"Of a failed file: why, as in the list of problems."`
 	Detail          *string `json:"detail" nullable:"true" doc:"Of a failed or held file: why, and what to do."`
+
+	RuleFaults []RuleFaultBody `json:"rule_faults" doc:"Rules that could not do their work on some vehicles; the fields are left alone. Of a file with the same bytes as the one before: as then."`
+}
+
+// RuleFaultBody counts what kept a rule from doing its work.
+type RuleFaultBody struct {
+	RuleID   string `json:"rule_id"`
+	RuleName string `json:"rule_name" example:"Five percent under"`
+	Count    int64  `json:"count" doc:"Actions that could not be carried out."`
+	VIN      string `json:"vin" doc:"Of an example."`
+	Field    string `json:"field" doc:"That was left alone there." example:"internet_price"`
+	Reason   string `json:"reason" doc:"Told to administrators only when the rule uses sensitive fields." example:"msrp is empty"`
 }
 
 func logBodyOf(r Run) LogBody {
@@ -40,13 +55,25 @@ func logBodyOf(r Run) LogBody {
 	b := LogBody{
 		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: seconds(r.ReceivedAt), ProcessedAt: instant(r.ProcessedAt),
 		RecordsTotal: c.Total, RecordsCreated: c.Created, RecordsUpdated: c.Updated, RecordsErrors: c.Errors, RecordsSkipped: c.Skipped, RecordsWarnings: c.Warnings,
-		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
-		RecordsDone: c.Total,
+		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, VehiclesMoved: r.Report.Moved, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
+		RecordsDone: c.Total, RuleFaults: make([]RuleFaultBody, 0, len(r.Report.Rules)),
+	}
+	for _, f := range r.Report.Rules {
+		b.RuleFaults = append(b.RuleFaults, RuleFaultBody{f.ID, f.Name, f.Count, f.VIN, f.Field, f.Reason})
 	}
 	if r.Status == RunRunning {
 		b.RecordsDone = r.RowsDone
 	}
 	return b
+}
+
+// hideFaults withholds what may tell of sensitive fields from a caller who may not see them.
+func (r *Run) hideFaults(p auth.Principal) {
+	for i := range r.Report.Rules {
+		if f := &r.Report.Rules[i]; f.Hidden && !p.Scopes.Has(auth.Admin) {
+			f.Reason = inventory.HiddenReason
+		}
+	}
 }
 
 func instant(t time.Time) *time.Time {
@@ -110,8 +137,8 @@ type RowProblemBody struct {
 }
 
 // RowProblemBodyOf is a problem on the wire.
-func RowProblemBodyOf(p Problem) RowProblemBody {
-	return RowProblemBody{p.Line, p.result(), orNull(p.Column), orNull(p.Value), p.Reason}
+func RowProblemBodyOf(p mapping.Problem) RowProblemBody {
+	return RowProblemBody{p.Line, resultOf(p), orNull(p.Column), orNull(p.Value), p.Reason}
 }
 
 type logsInput struct {
@@ -167,6 +194,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 		out := &logsOutput{}
 		out.Body.Logs = make([]LogBody, 0, len(runs))
 		for _, r := range runs {
+			r.hideFaults(p)
 			out.Body.Logs = append(out.Body.Logs, logBodyOf(r))
 		}
 		out.Body.Pagination = in.Page().With(total)
@@ -196,6 +224,7 @@ func (f *Feeds) registerLogs(api *rest.API) {
 			Description: d.text,
 		}, func(ctx context.Context, p auth.Principal, in *logIDInput) (*logOutput, error) {
 			r, err := d.act(ctx, p, in)
+			r.hideFaults(p)
 			out := &logOutput{}
 			out.Body.Log = logBodyOf(r)
 			return out, err
@@ -209,6 +238,7 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	if err != nil {
 		return nil, err
 	}
+	r.hideFaults(p)
 	hidden, err := f.hiddenFrom(ctx, t, p, &r)
 	if err != nil {
 		return nil, err
@@ -223,19 +253,19 @@ func (f *Feeds) showLog(ctx context.Context, p auth.Principal, in *logInput) (*l
 	out.Body.Log = LogDetailOf(r)
 	out.Body.Errors = make([]RowProblemBody, 0, len(problems))
 	for _, p := range problems {
-		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(hidden.of(p)))
+		out.Body.Errors = append(out.Body.Errors, RowProblemBodyOf(hidden.Redact(p)))
 	}
 	out.Body.Pagination = in.Page().With(total)
 	return out, err
 }
 
 // hiddenFrom are the columns of a file whose values a caller may not see.
-func (f *Feeds) hiddenFrom(ctx context.Context, t *sqldb.Tenant, p auth.Principal, r *Run) (Hidden, error) {
+func (f *Feeds) hiddenFrom(ctx context.Context, t *sqldb.Tenant, p auth.Principal, r *Run) (mapping.Hidden, error) {
 	if p.Scopes.Has(auth.Admin) {
 		return nil, nil
 	}
 	in, err := f.Integration(ctx, t, r.IntegrationID)
-	return in.hidden(r), err
+	return mapping.HiddenIn(r.Report.Columns, in.options()), err
 }
 
 func (f *Feeds) problemsCSV(ctx context.Context, p auth.Principal, in *logIDInput) (*csvOutput, error) {

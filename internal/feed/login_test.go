@@ -15,6 +15,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -200,7 +201,7 @@ func TestUsernamesAreUnique(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			_, c, err := h.CreateIntegration(h.Context(), h.tenant(), tester, Integration{DealershipID: h.dealer, Type: TypeHomeNet, Name: "n", Sync: DefaultSync})
+			_, c, err := h.CreateIntegration(h.Context(), h.tenant(), tester, Integration{DealershipID: h.dealer, Type: mapping.TypeHomeNet, Name: "n", Sync: DefaultSync})
 			if err != nil || !strings.HasPrefix(c.Username, "homenet-") {
 				t.Errorf("%+v %v", c, err)
 			}

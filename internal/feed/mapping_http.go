@@ -8,6 +8,7 @@ import (
 
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 )
 
@@ -30,14 +31,14 @@ type previewBody struct {
 }
 
 type columnBody struct {
-	Name       string                  `json:"name" doc:"As written; empty for a column without one."`
-	Target     *string                 `json:"target" nullable:"true" doc:"What the column feeds: a field, vin, or custom.<name>; null for nothing."`
-	Also       []string                `json:"also" doc:"Further fields it feeds."`
-	Why        string                  `json:"why" enum:"own,default,none" doc:"own: the integration's own mapping says so; default: its name does, or for the VIN its values."`
-	Suggestion rest.OrNull[Suggestion] `json:"suggestion" doc:"What the column probably holds."`
-	Samples    []string                `json:"samples" doc:"The first three distinct values."`
-	Filled     int64                   `json:"filled" doc:"Cells that aren't empty."`
-	Dropped    int64                   `json:"dropped" doc:"Of these, cells that give no value."`
+	Name       string                          `json:"name" doc:"As written; empty for a column without one."`
+	Target     *string                         `json:"target" nullable:"true" doc:"What the column feeds: a field, vin, or custom.<name>; null for nothing."`
+	Also       []string                        `json:"also" doc:"Further fields it feeds."`
+	Why        string                          `json:"why" enum:"own,default,none" doc:"own: the integration's own mapping says so; default: its name does, or for the VIN its values."`
+	Suggestion rest.OrNull[mapping.Suggestion] `json:"suggestion" doc:"What the column probably holds."`
+	Samples    []string                        `json:"samples" doc:"The first three distinct values."`
+	Filled     int64                           `json:"filled" doc:"Cells that aren't empty."`
+	Dropped    int64                           `json:"dropped" doc:"Of these, cells that give no value."`
 }
 
 type previewRowBody struct {
@@ -54,13 +55,13 @@ type columnProblemBody struct {
 	Reason string  `json:"reason"`
 }
 
-func previewBodyOf(it Integration, name string, p Preview) previewBody {
+func previewBodyOf(it Integration, name string, p mapping.Preview) previewBody {
 	b := previewBody{
 		IntegrationID: it.ID, Filename: orNull(name), Mappings: it.Mappings, Drift: orNull(it.Drift), Fault: orNull(p.Fault),
 		Columns: make([]columnBody, 0, len(p.Columns)), Rows: make([]previewRowBody, 0, len(p.Rows)), RowsRead: p.RowsRead, Whole: p.Whole, Notes: list(p.Notes),
 	}
 	for _, c := range p.Columns {
-		b.Columns = append(b.Columns, columnBody{c.Name, orNull(c.Target), list(c.Also), c.Why, rest.OrNull[Suggestion]{Value: c.Suggestion}, list(c.Samples), c.Filled, c.Dropped})
+		b.Columns = append(b.Columns, columnBody{c.Name, orNull(c.Target), list(c.Also), c.Why, rest.OrNull[mapping.Suggestion]{Value: c.Suggestion}, list(c.Samples), c.Filled, c.Dropped})
 	}
 	for _, r := range p.Rows {
 		row := previewRowBody{Line: r.Line, Outcome: r.Outcome, Before: r.Before, After: r.After, Problems: make([]columnProblemBody, 0, len(r.Problems))}
@@ -88,7 +89,7 @@ type patchMappingsInput struct {
 
 // Resolve implements huma.Resolver.
 func (in *patchMappingsInput) Resolve(huma.Context) []error {
-	if faults := ValidateOwn(in.Body.Mappings); len(faults) > 0 {
+	if faults := mapping.ValidateOwn(in.Body.Mappings); len(faults) > 0 {
 		return []error{errs.Invalid("invalid", "The mapping can't be stored as given; errors lists every fault.", faults...)}
 	}
 	return nil
@@ -111,7 +112,7 @@ func (f *Feeds) registerMappings(api *rest.API) {
 			return nil, err
 		}
 		if !p.Scopes.Has(auth.Admin) {
-			preview.redact()
+			preview.Redact()
 		}
 		out := &previewOutput{}
 		out.Body.Preview = previewBodyOf(it, name, preview)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"carfluence/internal/mapping"
 	"carfluence/internal/sqldb"
 )
 
@@ -15,12 +16,12 @@ import (
 const problemsAtOnce = 1000
 
 // EachProblem goes through all row errors and warnings that are kept of a file, in order of lines. An error ends it.
-func (f *Feeds) EachProblem(ctx context.Context, t *sqldb.Tenant, runID string) iter.Seq2[Problem, error] {
-	return func(yield func(Problem, error) bool) {
+func (f *Feeds) EachProblem(ctx context.Context, t *sqldb.Tenant, runID string) iter.Seq2[mapping.Problem, error] {
+	return func(yield func(mapping.Problem, error) bool) {
 		for after := int64(0); ; after += problemsAtOnce {
 			list, err := selectProblemsAfter(ctx, t, runID, after, problemsAtOnce)
 			if err != nil {
-				yield(Problem{}, err)
+				yield(mapping.Problem{}, err)
 				return
 			}
 			for _, p := range list {
@@ -36,21 +37,21 @@ func (f *Feeds) EachProblem(ctx context.Context, t *sqldb.Tenant, runID string) 
 }
 
 // WriteProblems writes them as CSV to send back to the vendor.
-func (f *Feeds) WriteProblems(ctx context.Context, t *sqldb.Tenant, runID string, hidden Hidden, to io.Writer) error {
+func (f *Feeds) WriteProblems(ctx context.Context, t *sqldb.Tenant, runID string, hidden mapping.Hidden, to io.Writer) error {
 	w := csv.NewWriter(to)
 	_ = w.Write([]string{"line", "result", "column", "value", "reason"}) // errors are kept for the end
 	for p, err := range f.EachProblem(ctx, t, runID) {
 		if err != nil {
 			return err
 		}
-		p = hidden.of(p)
-		_ = w.Write([]string{strconv.Itoa(p.Line), p.result(), harmless(p.Column), harmless(p.Value), harmless(p.Reason)})
+		p = hidden.Redact(p)
+		_ = w.Write([]string{strconv.Itoa(p.Line), resultOf(p), harmless(p.Column), harmless(p.Value), harmless(p.Reason)})
 	}
 	w.Flush()
 	return w.Error()
 }
 
-func (p Problem) result() string {
+func resultOf(p mapping.Problem) string {
 	if p.Refused {
 		return "refused"
 	}

@@ -14,6 +14,8 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -64,7 +66,7 @@ type processing struct {
 	progress *progress
 	load     *loading
 	warnings tallies
-	problems []Problem
+	problems []mapping.Problem
 	kept     [2]int64 // of problems: refused rows, warnings
 	absent   absence
 
@@ -121,17 +123,17 @@ func olderThan(newer Run, is bool) error {
 
 // settings are what else the result of a file depends on.
 func (in *Integration) settings(dealers string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%v|%v|%v|%v|%s", mappingEdition, in.Type, in.DealershipID, in.DayFirst, in.DecimalComma, in.Sync, in.Mappings, dealers))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%v|%v|%v|%v|%s", mapping.Edition, in.Type, in.DealershipID, in.DayFirst, in.DecimalComma, in.Sync, in.Mappings, dealers))
 	return hex.EncodeToString(sum[:16])
 }
 
-func (in *Integration) options() Options {
-	return Options{Type: in.Type, Own: in.Mappings, DayFirst: in.DayFirst, DecimalComma: in.DecimalComma}
+func (in *Integration) options() mapping.Options {
+	return mapping.Options{Type: in.Type, Own: in.Mappings, DayFirst: in.DayFirst, DecimalComma: in.DecimalComma}
 }
 
 func (p *processing) source() inventory.Source {
 	return inventory.Source{
-		Name: p.in.Type, IntegrationID: p.in.ID, Lead: p.in.Type == TypeElead, UpdateOnly: p.in.Sync.Strategy == StrategyUpdateOnly,
+		Name: p.in.Type, IntegrationID: p.in.ID, Lead: p.in.Type == mapping.TypeElead, UpdateOnly: p.in.Sync.Strategy == StrategyUpdateOnly,
 		Untracked: !p.in.Sync.TrackHistory, ActorType: "integration", ActorID: p.in.ID, ActorName: p.in.Name, File: p.run.Filename,
 	}
 }
@@ -140,7 +142,7 @@ func (p *processing) source() inventory.Source {
 // is run again nothing new.
 func (p *processing) sync() Sync {
 	s := p.in.Sync
-	if p.in.Type == TypeElead || p.run.Reprocess {
+	if p.in.Type == mapping.TypeElead || p.run.Reprocess {
 		s.Strategy = StrategyUpdateOnly
 	}
 	return s
@@ -188,7 +190,8 @@ func (p *processing) mustHold() bool {
 	if !p.f.Limits.Guard.holds(&p.absent) {
 		return false
 	}
-	return !p.run.Confirmed || p.absent.active > p.confirmed
+	_, active := p.absent.sells(0)
+	return !p.run.Confirmed || active > p.confirmed
 }
 
 // name is what the file is called once it is unpacked; its extension may settle the delimiter.
@@ -219,13 +222,18 @@ func (p *processing) repeat(ctx context.Context, last Run) error {
 // not list.
 func (p *processing) judge(ctx context.Context, lists func(vin string) bool) error {
 	sync, now := p.sync(), p.run.ReceivedAt
-	return p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
+	err := p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
 		present := l.Missed == 0
 		if lists != nil {
 			present = lists(l.VIN)
 		}
 		p.absent.note(sync, l, present, now)
 	})
+	if err != nil {
+		return err
+	}
+	p.absent.moved, err = p.f.Stock.ListedElsewhere(ctx, p.t, p.in.ID, p.absent.vins())
+	return err
 }
 
 // commit writes what a file does, whole or not at all: its rows, what it does not list, and its log.
@@ -247,7 +255,8 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant, w *
 			}
 		}
 		p.ruled(w)
-		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), int64(len(p.absent.sold))
+		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), p.absent.sold()
+		p.run.Report.Moved = int64(len(p.absent.moved))
 		p.f.finish(&p.run)
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
 			return err
@@ -277,7 +286,7 @@ func (p *processing) leave(ctx context.Context, w *inventory.Writer) error {
 	if err := w.Miss(ctx, p.absent.missed, p.run.ReceivedAt); err != nil {
 		return err
 	}
-	return w.Retire(ctx, p.absent.sold)
+	return w.Retire(ctx, p.absent.vins())
 }
 
 // ruled notes in the log which rules could not do their work.
@@ -286,7 +295,7 @@ func (p *processing) ruled(w *inventory.Writer) {
 		return
 	}
 	for _, f := range w.RuleFaults() {
-		p.run.Report.Rules = append(p.run.Report.Rules, RuleFaults{f.Rule.ID, f.Rule.Name, f.Count, f.VIN, f.Field, f.Reason})
+		p.run.Report.Rules = append(p.run.Report.Rules, RuleFaults{f.Rule.ID, f.Rule.Name, f.Count, f.VIN, f.Field, f.Reason, f.Hidden})
 	}
 }
 
@@ -297,13 +306,13 @@ func (p *processing) settle(ctx context.Context, tx *sqldb.Tenant) error {
 	}
 	drift := ""
 	if len(p.in.Header) > 0 {
-		drift = DriftSentence(p.in.Header, p.load.survey.header)
+		drift = mapping.DriftSentence(p.in.Header, p.load.survey.header)
 	}
 	return setRead(ctx, tx, p.in.ID, p.load.survey.header, drift, p.f.Now())
 }
 
 // note keeps a problem for the log.
-func (p *processing) note(problem Problem) {
+func (p *processing) note(problem mapping.Problem) {
 	kind := 0
 	if !problem.Refused {
 		kind = 1
@@ -322,7 +331,7 @@ func (p *processing) describe() {
 	r.Charset, r.Delimiter, r.Layout = l.format.Charset, string(l.format.Delimiter), l.format.Layout
 	r.Columns, r.Unmapped, r.Notes = l.survey.header, l.survey.mapping.Unmapped, l.survey.mapping.Notes[:min(len(l.survey.mapping.Notes), maxKinds)]
 	if len(p.in.Header) > 0 {
-		if drift := DriftSentence(p.in.Header, l.survey.header); drift != "" {
+		if drift := mapping.DriftSentence(p.in.Header, l.survey.header); drift != "" {
 			r.Notes = append(r.Notes, drift)
 		}
 	}
@@ -339,7 +348,8 @@ const maxKinds = 50
 
 // hold keeps the file for somebody to decide on.
 func (p *processing) hold(ctx context.Context) error {
-	would := Would{Sell: p.absent.active, Of: p.absent.listed, VINs: p.absent.sold[:min(maxKinds, len(p.absent.sold))]}
+	vins, active := p.absent.sells(maxKinds)
+	would := Would{Sell: active, Of: p.absent.listed, VINs: vins}
 	if p.load != nil {
 		p.describe()
 		exist, err := p.existing(ctx)
@@ -409,7 +419,7 @@ func (p *processing) existing(ctx context.Context) (n int64, err error) {
 }
 
 // unpack opens the file as it was before its sender packed it.
-func (p *processing) unpack(ctx context.Context) (u *Unpacked, cleanUp func(), err error) {
+func (p *processing) unpack(ctx context.Context) (u *sheet.Unpacked, cleanUp func(), err error) {
 	received, err := p.f.spool("received")
 	if err != nil {
 		return nil, nil, err
@@ -418,7 +428,7 @@ func (p *processing) unpack(ctx context.Context) (u *Unpacked, cleanUp func(), e
 		discard(received)
 		return nil, nil, err
 	}
-	u, err = Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
+	u, err = sheet.Unpack(received, p.run.Size, p.run.Filename, p.f.Limits.Unpack)
 	if err != nil {
 		discard(received)
 		return nil, nil, err

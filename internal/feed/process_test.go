@@ -19,6 +19,7 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
@@ -132,7 +133,7 @@ func (w *works) problems(r Run) string {
 	}
 	var lines []string
 	for _, p := range list {
-		lines = append(lines, fmt.Sprintf("%d %s %s %q %s", p.Line, p.result(), p.Column, p.Value, p.Reason))
+		lines = append(lines, fmt.Sprintf("%d %s %s %q %s", p.Line, resultOf(p), p.Column, p.Value, p.Reason))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -194,7 +195,7 @@ func stockFile(from, to int, price string) string {
 
 func TestAFileBecomesInventory(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.completes(in, "stock.csv", stockFile(0, 3, "10000"), Counts{Total: 3, Created: 3})
 	w.completes(in, "stock.csv", stockFile(0, 4, "10000")+testVIN(0)+",S0,9000,Red\n", Counts{Total: 5, Created: 1, Updated: 4, Warnings: 1})
 	if got := w.field(testVIN(0), inventory.Price); got != "9000.00" {
@@ -211,14 +212,14 @@ func TestAFileBecomesInventory(t *testing.T) {
 		t.Errorf("left in the spool: %v %v", left, err)
 	}
 	history, err := w.Stock.History(t.Context(), w.t, testVIN(0), false)
-	if err != nil || len(history) != 2 || history[1].Source != TypeCustom || history[1].ActorID != in.ID || history[1].ActorName != in.Name || history[1].File != "stock.csv" || history[1].Line != 6 {
+	if err != nil || len(history) != 2 || history[1].Source != mapping.TypeCustom || history[1].ActorID != in.ID || history[1].ActorName != in.Name || history[1].File != "stock.csv" || history[1].Line != 6 {
 		t.Errorf("history: %v %+v", err, history)
 	}
 }
 
 func TestTheSameBytesAreNotReadAgain(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	file := stockFile(0, 3, "10000") + "oops,S9,1,Red\n"
 	first := w.drop(in, "a.csv", file)
 	again := w.completes(in, "b.csv", file, Counts{Total: 4, Updated: 3, Errors: 1})
@@ -237,7 +238,7 @@ func TestTheSameBytesAreNotReadAgain(t *testing.T) {
 
 func TestOnlyNewsIsWritten(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "a.csv", stockFile(0, 5, "10000"))
 	w.now = w.now.Add(time.Hour)
 	changed := strings.Replace(stockFile(0, 5, "10000"), "S2,10000", "S2,9000", 1)
@@ -252,7 +253,7 @@ func TestOnlyNewsIsWritten(t *testing.T) {
 
 func TestAbsentColumnsEraseNothing(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "a.csv", "VIN,Price,Color\n"+testVIN(0)+",100,Red\n")
 	r := w.drop(in, "a.csv", "VIN,Color,Mileage\n"+testVIN(0)+",,5\n")
 	if w.field(testVIN(0), inventory.Price) != "100.00" || w.field(testVIN(0), inventory.ExteriorColor) != "" {
@@ -266,7 +267,7 @@ func TestAbsentColumnsEraseNothing(t *testing.T) {
 
 func TestMergeSellsAfterSyncsAndHours(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	missing := stockFile(1, 12, "10000")
 	status := func() string { return w.field(testVIN(0), inventory.Status) }
 	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
@@ -297,7 +298,7 @@ func TestMergeSellsAfterSyncsAndHours(t *testing.T) {
 
 func TestOverwriteSellsAtOnce(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
 	w.completes(in, "b.csv", stockFile(2, 12, "10000"), Counts{Total: 10, Updated: 10, Missing: 2, Sold: 2})
 	if w.active() != 10 {
@@ -305,10 +306,49 @@ func TestOverwriteSellsAtOnce(t *testing.T) {
 	}
 }
 
+// A car that appears at another store of the group while it leaves the first is a transfer, not a sale, whichever file
+// comes first.
+func TestATransferIsNoSale(t *testing.T) {
+	w := openFeeds(t)
+	overwrite := func(i *Integration) { i.Sync.Strategy = StrategyOverwrite }
+	first, second := w.integration(mapping.TypeCustom, overwrite), w.integration(mapping.TypeVAuto, overwrite, func(i *Integration) { i.DealershipID = w.addDealer("Second store") })
+	w.drop(first, "a.csv", stockFile(0, 40, "10000"))
+	w.drop(second, "b.csv", stockFile(40, 50, "10000"))
+
+	w.drop(second, "b.csv", stockFile(20, 50, "10000")) // it appears there
+	if at := w.field(testVIN(30), inventory.DealershipID); at != second.DealershipID {
+		t.Errorf("at %s", at)
+	}
+	r := w.completes(first, "a.csv", stockFile(0, 20, "10000"), Counts{Total: 20, Updated: 20, Missing: 20}) // and leaves: half the stock, and nothing for the guard
+	if r.Report.Moved != 20 || w.active() != 50 || w.field(testVIN(30), inventory.Status) != inventory.StatusActive {
+		t.Errorf("%d moved, %d active", r.Report.Moved, w.active())
+	}
+
+	// Or it is gone here before it is seen there, with a grace between.
+	if _, err := w.UpdateIntegration(t.Context(), w.t, audit.System("test"), first.ID, func(i *Integration) { i.Sync = DefaultSync }); err != nil {
+		t.Fatal(err)
+	}
+	w.drop(first, "a.csv", stockFile(0, 19, "10000"))
+	w.drop(second, "b.csv", stockFile(19, 50, "10000"))
+	w.now = w.now.Add(48 * time.Hour)
+	if r := w.drop(first, "a.csv", stockFile(0, 19, "10001")); r.Counts.Sold != 0 || r.Report.Moved != 1 {
+		t.Errorf("%+v, %d moved", r.Counts, r.Report.Moved)
+	}
+	history, err := w.Stock.History(t.Context(), w.t, testVIN(19), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range history {
+		if e.Type == inventory.StatusChange {
+			t.Errorf("it was sold: %+v", e)
+		}
+	}
+}
+
 func TestUpdateOnlyCreatesAndSellsNothing(t *testing.T) {
 	w := openFeeds(t)
-	w.drop(w.integration(TypeCustom), "a.csv", stockFile(0, 2, "10000"))
-	in := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	w.drop(w.integration(mapping.TypeCustom), "a.csv", stockFile(0, 2, "10000"))
+	in := w.integration(mapping.TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
 	w.completes(in, "prices.csv", stockFile(1, 4, "9000"), Counts{Total: 1, Updated: 1, Skipped: 2})
 	w.now = w.now.Add(72 * time.Hour)
 	w.completes(in, "prices.csv", stockFile(0, 1, "8000"), Counts{Total: 1, Updated: 1})
@@ -320,7 +360,7 @@ func TestUpdateOnlyCreatesAndSellsNothing(t *testing.T) {
 
 func TestUnusableDropsChangeNothing(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 3, "10000"))
 	for text, code := range map[string]string{
 		"": "file_empty", " \n\n": "file_empty", "VIN,Price\n": "file_without_rows", "VIN,Price\nx,1\ny,2\n": "file_without_vins", "A,B\n1,2\n": "vin_column_missing",
@@ -345,7 +385,7 @@ func TestUnusableDropsChangeNothing(t *testing.T) {
 
 func TestGuardHoldsWhatWouldSellTooMuch(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 40, "10000"))
 	// 12 of 40 are 30 %: not more.
 	w.completes(in, "b.csv", stockFile(12, 40, "10000"), Counts{Total: 28, Updated: 28, Missing: 12, Sold: 12})
@@ -394,17 +434,19 @@ func (w *works) db() *sqldb.DB { return w.Feeds.DB }
 // Nine cars of nine are all of a small lot: the guard's least keeps it usable.
 func TestGuardLeavesSmallLotsAlone(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 9, "10000"))
 	w.completes(in, "b.csv", stockFile(100, 101, "10000"), Counts{Total: 1, Created: 1, Missing: 9, Sold: 9})
 }
 
 func TestOlderFilesAreRefused(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "stock-2026-11-20.csv", stockFile(0, 3, "10000"))
-	if r := w.drop(in, "stock-2026-11-19.csv", stockFile(0, 3, "9000")); r.Status != RunFailed || r.Code != "file_older" || w.field(testVIN(0), inventory.Price) != "10000.00" {
-		t.Errorf("%s %s", r.Status, r.Code)
+	for _, name := range []string{"stock-2026-11-19.csv", "STOCK-20261119.CSV"} {
+		if r := w.drop(in, name, stockFile(0, 3, "9000")); r.Status != RunFailed || r.Code != "file_older" || w.field(testVIN(0), inventory.Price) != "10000.00" {
+			t.Errorf("%s: %s %s", name, r.Status, r.Code)
+		}
 	}
 	for _, name := range []string{"stock-2026-11-20.csv", "other-2026-11-01.csv", "stock.csv"} {
 		if r := w.drop(in, name, stockFile(0, 3, "10000")+"\n"); r.Status != RunCompleted {
@@ -427,7 +469,7 @@ func TestOlderFilesAreRefused(t *testing.T) {
 func TestUnknownDealersAreListed(t *testing.T) {
 	w := openFeeds(t)
 	other := w.addDealer("Lakeside Motors")
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	file := "VIN,Dealer\n" + testVIN(0) + ",Lakeside Motors\n" + testVIN(1) + ",Lake Side\n" + testVIN(2) + ",\n" + testVIN(3) + ",Lake Side\n"
 	r := w.completes(in, "a.csv", file, Counts{Total: 4, Created: 4, Warnings: 2})
 	if !strings.Contains(w.problems(r), `3 warning dealership "Lake Side" no dealership goes by`) {
@@ -456,8 +498,8 @@ func TestUnknownDealersAreListed(t *testing.T) {
 
 func TestEleadFillsGapsOnly(t *testing.T) {
 	w := openFeeds(t)
-	w.drop(w.integration(TypeCustom), "a.csv", "VIN,Make,Price\n"+testVIN(0)+",Ford,10000\n"+testVIN(1)+",Ford,10000\n")
-	in := w.integration(TypeElead)
+	w.drop(w.integration(mapping.TypeCustom), "a.csv", "VIN,Make,Price\n"+testVIN(0)+",Ford,10000\n"+testVIN(1)+",Ford,10000\n")
+	in := w.integration(mapping.TypeElead)
 	leads := "opportunityId,upType,status,make,model,trim,vin,stockNumber,priceFrom\n" +
 		"1,Internet,Active,FORD TRUCKS,F-150,XL," + testVIN(0) + ",,5\n" +
 		"2,Phone,Sold,Ford,F-150,," + testVIN(0) + ",,5\n" +
@@ -476,7 +518,7 @@ func TestEleadFillsGapsOnly(t *testing.T) {
 
 func TestOneBadRowStopsNothing(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	text := "VIN,Price,Year\n" + testVIN(0) + ",abc,2020\nshort,1,2020\n" + testVIN(1) + "\n" + testVIN(2) + ",1,2,3,4\n" + testVIN(3) + ",100,2020\n"
 	r := w.completes(in, "a.csv", text, Counts{Total: 5, Created: 3, Errors: 2, Warnings: 2})
 	want := strings.Join([]string{
@@ -495,7 +537,7 @@ func TestOneBadRowStopsNothing(t *testing.T) {
 
 func TestPackedFiles(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write([]byte(stockFile(0, 3, "10000")))
@@ -510,7 +552,7 @@ func TestPackedFiles(t *testing.T) {
 // any more should it wake up.
 func TestAFileIsProcessedOnce(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.receive(in, "a.csv", stockFile(0, 3, "10000"))
 	in, lost, ok, err := w.claim(t.Context(), w.t, in.ID)
 	if err != nil || !ok {
@@ -530,7 +572,7 @@ func TestAFileIsProcessedOnce(t *testing.T) {
 
 func TestWorkersOfOneIntegrationExcludeEachOther(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.working.Store(in.ID, true)
 	if err := w.Work(t.Context(), w.t, in.ID); !errors.Is(err, ErrBusy) {
 		t.Errorf("%v", err)
@@ -539,7 +581,7 @@ func TestWorkersOfOneIntegrationExcludeEachOther(t *testing.T) {
 
 func TestAFullDiskLosesNoFile(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "a.csv", stockFile(0, 3, "10000"))
 	r := w.receive(in, "b.csv", stockFile(0, 3000, "9000"))
 	if err := w.db().LimitPages(t.Context(), 1); err != nil { // not less than there are
@@ -562,7 +604,7 @@ func TestAFullDiskLosesNoFile(t *testing.T) {
 
 func TestPausedIntegrationsWait(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	r := w.receive(in, "a.csv", stockFile(0, 3, "10000"))
 	set := func(status string) {
 		if _, err := w.UpdateIntegration(t.Context(), w.t, audit.Actor{}, in.ID, func(i *Integration) { i.Status = status }); err != nil {
@@ -590,7 +632,7 @@ func TestPausedIntegrationsWait(t *testing.T) {
 
 func TestRemapRunsTheLatestFileAgain(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	text := func(s string) *string { return &s }
 	if _, _, err := w.Remap(t.Context(), w.t, audit.Actor{}, in.ID, map[string]*string{"Lot": text("stock_number")}, true); errs.CodeOf(err) != "file_gone" {
 		t.Errorf("without a file: %v", err)
@@ -621,7 +663,7 @@ func TestRemapRunsTheLatestFileAgain(t *testing.T) {
 
 func TestReceiveBounds(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.Limits.FileBytes = 100
 	if _, err := w.Receive(t.Context(), w.t, in.ID, Upload{Name: "a.csv", File: strings.NewReader(strings.Repeat("x", 101))}); errs.KindOf(err) != errs.KindTooLarge {
 		t.Errorf("too large: %v", err)
@@ -646,7 +688,7 @@ func TestReceiveBounds(t *testing.T) {
 func TestOnlyTheLastFilesAreKept(t *testing.T) {
 	w := openFeeds(t)
 	w.Limits.KeptFiles = 2
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	for i := range 4 {
 		w.drop(in, fmt.Sprintf("f%d.csv", i), stockFile(0, 3+i, "10000"))
 	}
@@ -670,8 +712,8 @@ func TestOnlyTheLastFilesAreKept(t *testing.T) {
 // A price list says nothing about what is there: a car its own feed has given up is sold, whoever else has a price for it.
 func TestPriceListsKeepNoCarAlive(t *testing.T) {
 	w := openFeeds(t)
-	stock := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
-	prices := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	stock := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	prices := w.integration(mapping.TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
 	w.drop(stock, "a.csv", stockFile(0, 3, "10000"))
 	w.drop(prices, "p.csv", stockFile(0, 3, "9000"))
 	w.drop(stock, "b.csv", stockFile(1, 3, "10000"))
@@ -690,7 +732,7 @@ func TestPriceListsKeepNoCarAlive(t *testing.T) {
 
 func TestDeletedIntegrationsKeepNoCarAlive(t *testing.T) {
 	w := openFeeds(t)
-	old := w.integration(TypeCustom)
+	old := w.integration(mapping.TypeCustom)
 	w.drop(old, "a.csv", stockFile(0, 3, "10000"))
 	if err := w.DeleteIntegration(t.Context(), w.t, audit.Actor{}, old.ID); err != nil {
 		t.Fatal(err)
@@ -698,7 +740,7 @@ func TestDeletedIntegrationsKeepNoCarAlive(t *testing.T) {
 	if w.active() != 3 {
 		t.Errorf("deleting an integration sold its cars: %d active", w.active())
 	}
-	again := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	again := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(again, "a.csv", stockFile(0, 3, "10000"))
 	w.drop(again, "b.csv", stockFile(1, 3, "10000"))
 	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusSold {
@@ -709,7 +751,7 @@ func TestDeletedIntegrationsKeepNoCarAlive(t *testing.T) {
 // Files that come every day at about the same time miss a car for 24 hours with the second of them.
 func TestDailyFilesNeedNotComeToTheMinute(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	missing := stockFile(1, 12, "10000")
 	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
 	start := w.now
@@ -721,7 +763,7 @@ func TestDailyFilesNeedNotComeToTheMinute(t *testing.T) {
 // What is said of a held file is forgotten once it goes on.
 func TestConfirmedFileTellsOnlyWhatBecameOfIt(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 20, "10000"))
 	held := w.drop(in, "b.csv", stockFile(0, 5, "10000"))
 	if got, _ := w.Integration(t.Context(), w.t, in.ID); got.Status != StatusActive || !strings.Contains(got.StatusReason, "b.csv") {
@@ -742,7 +784,7 @@ func TestConfirmedFileTellsOnlyWhatBecameOfIt(t *testing.T) {
 // A row with a comma too many is refused, but its car is there.
 func TestARefusedRowSellsNoCar(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 3, "10000"))
 	broken := strings.Replace(stockFile(0, 3, "10000"), "S1,10000,Red", "S1,10,000,Red, leather", 1)
 	w.completes(in, "b.csv", broken, Counts{Total: 3, Updated: 2, Errors: 1})
@@ -755,8 +797,8 @@ func TestARefusedRowSellsNoCar(t *testing.T) {
 // Where every row of a VIN counts, the last word comes last though it is an old one.
 func TestTheLastRowWinsWhereEachCounts(t *testing.T) {
 	w := openFeeds(t)
-	w.drop(w.integration(TypeCustom), "a.csv", stockFile(0, 1, "10000"))
-	in := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	w.drop(w.integration(mapping.TypeCustom), "a.csv", stockFile(0, 1, "10000"))
+	in := w.integration(mapping.TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
 	line := func(price string) string { return testVIN(0) + "," + price + "\n" }
 	w.drop(in, "p.csv", "VIN,Price\n"+line("100"))
 	w.drop(in, "p.csv", "VIN,Price\n"+line("90")+line("100"))
@@ -767,7 +809,7 @@ func TestTheLastRowWinsWhereEachCounts(t *testing.T) {
 
 func TestAFileThatKillsItsWorkerIsGivenUp(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	poison, good := w.receive(in, "poison.csv", stockFile(0, 1, "1")), w.receive(in, "good.csv", stockFile(0, 2, "10000"))
 	for range maxCrashes {
 		if _, _, ok, err := w.claim(t.Context(), w.t, in.ID); !ok || err != nil {
@@ -785,7 +827,7 @@ func TestAFileThatKillsItsWorkerIsGivenUp(t *testing.T) {
 
 func TestAHeldFileCannotOvertakeANewerOne(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(in, "a.csv", stockFile(0, 20, "10000"))
 	held := w.drop(in, "short.csv", stockFile(0, 2, "10000"))
 	w.receive(in, "whole.csv", stockFile(0, 21, "10000"))
@@ -801,7 +843,7 @@ func TestAHeldFileCannotOvertakeANewerOne(t *testing.T) {
 // A confirmation is of what was announced, not of more.
 func TestAConfirmationCoversWhatItSaid(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "a.csv", stockFile(0, 40, "10000"))
 	w.drop(in, "b.csv", stockFile(0, 25, "10000"))
 	w.now = w.now.Add(25 * time.Hour)
@@ -823,7 +865,7 @@ func TestAConfirmationCoversWhatItSaid(t *testing.T) {
 
 func TestATimeInTheFutureIsNone(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	for _, u := range []Upload{{Name: "a.csv", ModTime: w.now.AddDate(30, 0, 0)}, {Name: "stock-2027-11-20.csv"}} {
 		u.File = strings.NewReader(stockFile(0, 3, "10000"))
 		if r, err := w.Receive(t.Context(), w.t, in.ID, u); err != nil || !r.FileTime.IsZero() {
@@ -834,7 +876,7 @@ func TestATimeInTheFutureIsNone(t *testing.T) {
 
 func TestReprocessingAFileThatWaitsReadsItOnce(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom, func(i *Integration) { i.Sync.SoldGraceHours = 0 })
+	in := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.SoldGraceHours = 0 })
 	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
 	waiting := w.receive(in, "b.csv", stockFile(1, 12, "10000"))
 	target := "msrp"
@@ -850,10 +892,10 @@ func TestReprocessingAFileThatWaitsReadsItOnce(t *testing.T) {
 // A price list that came before the cars reaches them when it comes again.
 func TestAPriceListReachesCarsThatCameAfterIt(t *testing.T) {
 	w := openFeeds(t)
-	prices := w.integration(TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
+	prices := w.integration(mapping.TypeVAuto, func(i *Integration) { i.Sync.Strategy = StrategyUpdateOnly })
 	file := "VIN,Web Price\n" + testVIN(0) + ",9000\n"
 	w.completes(prices, "p.csv", file, Counts{Skipped: 1})
-	w.drop(w.integration(TypeCustom), "a.csv", stockFile(0, 1, "10000"))
+	w.drop(w.integration(mapping.TypeCustom), "a.csv", stockFile(0, 1, "10000"))
 	w.completes(prices, "p.csv", file, Counts{Total: 1, Updated: 1})
 	if got := w.field(testVIN(0), inventory.InternetPrice); got != "9000.00" {
 		t.Errorf("internet price %q", got)
@@ -863,9 +905,9 @@ func TestAPriceListReachesCarsThatCameAfterIt(t *testing.T) {
 // A few kilobytes of file must not become megabytes of log.
 func TestHugeHeadersAreRefusedBriefly(t *testing.T) {
 	w := openFeeds(t)
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	for name, header := range map[string]string{
-		"one name":   "VIN," + strings.Repeat("x", maxHeaderName+1),
+		"one name":   "VIN," + strings.Repeat("x", 1001),
 		"all names":  "VIN," + strings.Repeat(strings.Repeat("y", 900)+",", 100),
 		"not a VIN":  strings.Repeat("Some Column Name,", 200) + "z",
 		"repetition": "VIN," + strings.Repeat("Price,", 900) + "z",
@@ -881,7 +923,7 @@ func TestHugeHeadersAreRefusedBriefly(t *testing.T) {
 func TestOneJobWorksAllFilesThatWait(t *testing.T) {
 	w := openFeeds(t)
 	w.Limits.Queued = 3
-	in := w.integration(TypeCustom)
+	in := w.integration(mapping.TypeCustom)
 	for i := range 3 {
 		w.receive(in, "a.csv", stockFile(0, 2+i, "10000"))
 	}

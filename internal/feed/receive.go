@@ -18,6 +18,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -173,7 +174,7 @@ func filename(name string) (string, error) {
 // timeOf finds out when a file was made: from its name, else as its sender set it. kind says which times compare.
 func timeOf(name string, modified, now time.Time) (at time.Time, kind string) {
 	horizon := now.Add(24 * time.Hour) // a later time is a wrong one, and would keep all that follow it out
-	if stamp, ok := FileTime(name, now); ok && stamp.Time.Before(horizon) {
+	if stamp, ok := sheet.FileTime(name, now); ok && stamp.Time.Before(horizon) {
 		return stamp.Time, fmt.Sprintf("name %s %s", stamp.Precision, stamp.Stem)
 	}
 	if !modified.IsZero() && modified.Before(horizon) {

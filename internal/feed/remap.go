@@ -3,18 +3,18 @@ package feed
 import (
 	"context"
 	"io"
-	"maps"
 
 	"github.com/google/uuid"
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/mapping"
 	"carfluence/internal/sqldb"
 )
 
 // Preview shows what an integration's mapping makes of its latest kept file; name is "" while there is none.
-func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID string, rows int) (in Integration, name string, p Preview, err error) {
+func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID string, rows int) (in Integration, name string, p mapping.Preview, err error) {
 	if in, err = f.Integration(ctx, t, integrationID); err != nil {
 		return in, "", p, err
 	}
@@ -38,7 +38,7 @@ func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID stri
 		return in, "", p, err
 	}
 	defer cleanUp()
-	p, err = PreviewFile(func() (io.ReadCloser, error) { return io.NopCloser(u), nil }, w.name(), in.options(), inventory.Cleaner{Now: f.Now()}, rows)
+	p, err = mapping.PreviewFile(func() (io.ReadCloser, error) { return io.NopCloser(u), nil }, w.name(), in.options(), inventory.Cleaner{Now: f.Now()}, rows)
 	if errs.KindOf(err) == errs.KindInvalid {
 		p = emptyPreview
 		p.Fault, err = errs.DetailOf(err), nil
@@ -46,13 +46,13 @@ func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	return in, r.Filename, p, err
 }
 
-var emptyPreview = Preview{Columns: []PreviewColumn{}, Rows: []PreviewRow{}, Notes: []string{}}
+var emptyPreview = mapping.Preview{Columns: []mapping.PreviewColumn{}, Rows: []mapping.PreviewRow{}, Notes: []string{}}
 
 // Remap changes an integration's own mapping: of each column named, nil goes back to the default. With reprocess the latest
 // kept file is run again.
 func (f *Feeds) Remap(ctx context.Context, t *sqldb.Tenant, by audit.Actor, integrationID string, changes map[string]*string, reprocess bool) (in Integration, run *Run, err error) {
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		in, err = f.UpdateIntegration(ctx, tx, by, integrationID, func(i *Integration) { i.Mappings = remapped(i.Mappings, changes) })
+		in, err = f.UpdateIntegration(ctx, tx, by, integrationID, func(i *Integration) { i.Mappings = mapping.Amend(i.Mappings, changes) })
 		if err != nil || !reprocess {
 			return err
 		}
@@ -60,19 +60,6 @@ func (f *Feeds) Remap(ctx context.Context, t *sqldb.Tenant, by audit.Actor, inte
 		return err
 	})
 	return in, run, err
-}
-
-// remapped merges changes into a mapping. Columns are the same by header key.
-func remapped(own map[string]string, changes map[string]*string) map[string]string {
-	merged := map[string]string{}
-	maps.Copy(merged, own)
-	for column, target := range changes {
-		maps.DeleteFunc(merged, func(known, _ string) bool { return headerKey(known) == headerKey(column) })
-		if target != nil {
-			merged[column] = *target
-		}
-	}
-	return merged
 }
 
 // again queues the latest kept file once more.

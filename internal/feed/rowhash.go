@@ -4,21 +4,20 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
-)
 
-// mappingEdition is part of every row's hash. Raise it when the same cells mean something else in a new version of the
-// program; every row is then read again.
-const mappingEdition = "1"
+	"carfluence/internal/mapping"
+	"carfluence/internal/sheet"
+)
 
 // rowHasher makes hashes of rows as their source wrote them: equal ones mean the same, under the same header and settings.
 type rowHasher struct{ seed uint64 }
 
 func newRowHasher(header []string, settled string) rowHasher {
-	return rowHasher{xxhash.Sum64String(mappingEdition + "\x1e" + settled + "\x1e" + strings.Join(header, "\x1f"))}
+	return rowHasher{xxhash.Sum64String(mapping.Edition + "\x1e" + settled + "\x1e" + strings.Join(header, "\x1f"))}
 }
 
 // of hashes the cells of a row.
-func (h rowHasher) of(row Row) uint64 {
+func (h rowHasher) of(row sheet.Row) uint64 {
 	d := xxhash.NewWithSeed(h.seed)
 	for _, cell := range row.Cells {
 		_, _ = d.WriteString(cell)

@@ -9,7 +9,9 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -73,6 +75,7 @@ type RunReport struct {
 	Repeated  bool         `json:"repeated,omitempty"` // the same bytes as the file before: its rows were not processed again
 	Kinds     []KindCount  `json:"kinds,omitempty"`    // of warnings, commonest first
 	Would     *Would       `json:"would,omitempty"`    // of held
+	Moved     int64        `json:"moved,omitempty"`    // vehicles given up that another integration of the group lists
 	Unlisted  int64        `json:"unlisted,omitempty"` // problems beyond those that are kept
 	Rules     []RuleFaults `json:"rules,omitempty"`    // rules that could not do their work on some vehicles
 }
@@ -85,6 +88,7 @@ type RuleFaults struct {
 	VIN    string `json:"vin"` // of an example
 	Field  string `json:"field"`
 	Reason string `json:"reason"`
+	Hidden bool   `json:"hidden,omitempty"` // the reason is for administrators only
 }
 
 // KindCount counts warnings of one kind.
@@ -135,7 +139,7 @@ func (f *Feeds) LogOf(ctx context.Context, t *sqldb.Tenant, integrationID, runID
 }
 
 // Problems returns a page of a file's row errors and warnings in order of lines, and how many are kept.
-func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]Problem, int64, error) {
+func (f *Feeds) Problems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]mapping.Problem, int64, error) {
 	return selectProblems(ctx, t, runID, page)
 }
 
@@ -272,7 +276,7 @@ const maxAttempts = 20
 
 // fail notes that a file can't be used, and why.
 func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) error {
-	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), cutTo(errs.DetailOf(cause), maxDetail)
+	r.Status, r.Code, r.Detail = RunFailed, errs.CodeOf(cause), sheet.ShortenTo(errs.DetailOf(cause), maxDetail)
 	f.finish(&r)
 	f.ended(&r)
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {

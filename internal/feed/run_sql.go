@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -200,7 +201,7 @@ const (
 	problemsPerStatement = 25
 )
 
-func insertProblems(ctx context.Context, tx *sqldb.Tenant, runID string, list []Problem) error {
+func insertProblems(ctx context.Context, tx *sqldb.Tenant, runID string, list []mapping.Problem) error {
 	row := func(rows int) string {
 		var b strings.Builder
 		b.WriteString(`INSERT INTO feed_problem (dealer_group_id, ` + problemColumns + `) VALUES `)
@@ -240,7 +241,7 @@ func copyProblems(ctx context.Context, tx *sqldb.Tenant, from, to string) error 
 	return err
 }
 
-func selectProblems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]Problem, int64, error) {
+func selectProblems(ctx context.Context, t *sqldb.Tenant, runID string, page rest.Page) ([]mapping.Problem, int64, error) {
 	var total int64
 	if err := t.QueryRow(ctx, `SELECT count(*) FROM feed_problem WHERE dealer_group_id = $1 AND run_id = $2`, runID).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count problems: %w", err)
@@ -250,10 +251,10 @@ func selectProblems(ctx context.Context, t *sqldb.Tenant, runID string, page res
 }
 
 // selectProblemsAfter is the problems behind the first ones; they are numbered from 1 without a gap.
-func selectProblemsAfter(ctx context.Context, t *sqldb.Tenant, runID string, after, limit int64) ([]Problem, error) {
+func selectProblemsAfter(ctx context.Context, t *sqldb.Tenant, runID string, after, limit int64) ([]mapping.Problem, error) {
 	rows, err := t.Query(ctx, `SELECT line, source_column, value, reason, refused FROM feed_problem WHERE dealer_group_id = $1 AND run_id = $2
 		AND n > $3 ORDER BY n LIMIT $4`, runID, after, limit)
-	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (p Problem, err error) {
+	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (p mapping.Problem, err error) {
 		err = r.Scan(&p.Line, &p.Column, &p.Value, &p.Reason, &p.Refused)
 		return p, err
 	})

@@ -13,6 +13,7 @@ import (
 	"carfluence/internal/dealer"
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
+	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 )
 
@@ -112,7 +113,7 @@ func (s *stores) make(ctx context.Context, tx *sqldb.Tenant, code, name string) 
 	}
 	made, err := s.dealers.Create(ctx, tx, s.by, draft)
 	if e, ok := errors.AsType[*errs.Error](err); ok && e.Kind == errs.KindInvalid {
-		return place{refused: true, reason: fmt.Sprintf("no dealership can be made of the name %q", shorten(draft.Name))}, nil
+		return place{refused: true, reason: fmt.Sprintf("no dealership can be made of the name %q", sheet.Shorten(draft.Name))}, nil
 	}
 	if err != nil {
 		return place{}, err

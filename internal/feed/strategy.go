@@ -9,10 +9,10 @@ import (
 
 // absence is what becomes of the vehicles that a file does not list.
 type absence struct {
-	listed int64               // vehicles the integration showed as active before
-	missed []inventory.Listing // their grace goes on
-	sold   []string            // VINs that are given up
-	active int64               // of sold, those that were active
+	listed  int64               // vehicles the integration showed as active before
+	missed  []inventory.Listing // their grace goes on
+	givenUp []inventory.Listing
+	moved   map[string]bool // VINs given up that another integration lists: transfers within the group, no sales
 }
 
 // note judges one vehicle that was listed before; present tells that the file lists it.
@@ -27,14 +27,36 @@ func (a *absence) note(s Sync, l inventory.Listing, present bool, now time.Time)
 	case missedOnce:
 		a.missed = append(a.missed, l)
 	case givenUp:
-		a.sold = append(a.sold, l.VIN)
-		if l.Active {
-			a.active++
-		}
+		a.givenUp = append(a.givenUp, l)
 	}
 }
 
-func (a *absence) missing() int64 { return int64(len(a.missed) + len(a.sold)) }
+func (a *absence) missing() int64 { return int64(len(a.missed) + len(a.givenUp)) }
+
+// vins are all that are given up.
+func (a *absence) vins() []string {
+	out := make([]string, len(a.givenUp))
+	for i, l := range a.givenUp {
+		out[i] = l.VIN
+	}
+	return out
+}
+
+// sold counts what is given up and not just moved.
+func (a *absence) sold() int64 { return int64(len(a.givenUp) - len(a.moved)) }
+
+// sells lists up to n VINs of active vehicles that would be sold, and counts them all.
+func (a *absence) sells(n int) (vins []string, all int64) {
+	for _, l := range a.givenUp {
+		if !l.Active || a.moved[l.VIN] {
+			continue
+		}
+		if all++; len(vins) < n {
+			vins = append(vins, l.VIN)
+		}
+	}
+	return vins, all
+}
 
 type fate uint8
 
@@ -75,10 +97,14 @@ type Guard struct {
 // DefaultGuard is the guard unless set otherwise.
 var DefaultGuard = Guard{Share: 30, Least: 10}
 
-func (g Guard) holds(a *absence) bool { return a.active >= g.Least && a.active*100 > a.listed*g.Share }
+func (g Guard) holds(a *absence) bool {
+	_, active := a.sells(0)
+	return active >= g.Least && active*100 > a.listed*g.Share
+}
 
 // says why a file is held.
 func (g Guard) says(a *absence) string {
+	_, active := a.sells(0)
 	return fmt.Sprintf("The file would sell %d of %d active vehicles, more than %d %%. Confirm it if that is meant, discard it if the file is incomplete; the next file takes its place.",
-		a.active, a.listed, g.Share)
+		active, a.listed, g.Share)
 }

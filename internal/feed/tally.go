@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"carfluence/internal/mapping"
 )
 
 // Tally counts warnings of one kind, with the first as an example.
 type Tally struct {
 	Count   int64
-	Example Problem
+	Example mapping.Problem
 }
 
 const maxTallies = 500
@@ -17,7 +19,7 @@ const maxTallies = 500
 // tallies groups warnings by column and by what their reasons have in common.
 type tallies map[[2]string]*Tally
 
-func (t tallies) add(p Problem) {
+func (t tallies) add(p mapping.Problem) {
 	key := [2]string{p.Column, commonPart(p.Reason)}
 	if n, ok := t[key]; ok {
 		n.Count++

@@ -75,7 +75,7 @@ func appendListed(b []byte, v *Vehicle, days string) []byte {
 }
 
 // appendFull appends the whole vehicle, sensitive fields only if the caller may see them.
-func appendFull(b []byte, v *Vehicle, days int64, sensitive bool) []byte {
+func appendFull(b []byte, v *Vehicle, p Provenance, days int64, sensitive bool) []byte {
 	b = appendListed(b, v, strconv.FormatInt(days, 10))
 	for f := range NumFields {
 		if !listedSet.Has(f) && (sensitive || !fields[f].sensitive) {
@@ -88,13 +88,41 @@ func appendFull(b []byte, v *Vehicle, days int64, sensitive bool) []byte {
 	b = append(b, `,"relisted_at":`...)
 	b = appendTime(b, v.RelistedAt)
 	b = append(b, `,"overrides":[`...)
-	for i, name := range v.Overrides.Names() {
-		if i > 0 {
-			b = append(b, ',')
+	for _, o := range p.Overrides {
+		if sensitive || !fields[o.Field].sensitive {
+			b = o.append(separated(b))
 		}
-		b = appendString(b, name)
+	}
+	b = append(b, `],"rules":[`...)
+	for _, r := range p.Rules {
+		if sensitive || !fields[r.Field].sensitive {
+			b = r.append(separated(b))
+		}
 	}
 	return append(b, `]}`...)
+}
+
+func (o *Override) append(b []byte) []byte {
+	b = appendString(append(b, `{"field":`...), o.Field.String())
+	b = appendValue(append(b, `,"value":`...), o.Field, o.Value)
+	b = appendValue(append(b, `,"source_value":`...), o.Field, o.Sources)
+	b = append(b, `,"set_by":`...)
+	if o.At.IsZero() {
+		b = append(b, `null`...)
+	} else {
+		b = appendString(append(b, `{"type":`...), o.By.Type)
+		b = appendString(append(b, `,"id":`...), o.By.ID)
+		b = appendString(append(b, `,"name":`...), o.By.Name)
+		b = append(b, '}')
+	}
+	return append(appendTime(append(b, `,"set_at":`...), o.At), '}')
+}
+
+func (r *RuleValue) append(b []byte) []byte {
+	b = appendString(append(b, `{"field":`...), r.Field.String())
+	b = appendString(append(b, `,"rule_id":`...), r.RuleID)
+	b = appendNullable(append(b, `,"rule_name":`...), r.RuleName)
+	return append(appendValue(append(b, `,"source_value":`...), r.Field, r.Sources), '}')
 }
 
 // appendValue appends a canonical text as its JSON value. Empty lists and maps are no nulls.

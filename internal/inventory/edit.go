@@ -39,7 +39,11 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source
 			return errNoVehicle
 		}
 		v, outcome = w.stored[c.VIN], outcomes[0]
-		return nil
+		set := Set{}
+		if override {
+			set = c.Present
+		}
+		return s.noteOverrides(ctx, tx, v, set, from)
 	})
 	if err == nil {
 		s.Committed(t.Group())

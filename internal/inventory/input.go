@@ -122,7 +122,7 @@ func eachMember(raw []byte, f func(name string, value []byte)) error {
 }
 
 // computed members stand in answers and can't be sent.
-const computed = "|vin_status|days_on_lot|source_integration_id|created_at|updated_at|sold_at|overrides|"
+const computed = "|vin_status|days_on_lot|source_integration_id|created_at|updated_at|sold_at|relisted_at|overrides|rules|"
 
 // Computed tells whether a member of vehicles is worked out and can't be given.
 func Computed(name string) bool { return strings.Contains(computed, "|"+name+"|") }

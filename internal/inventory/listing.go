@@ -27,6 +27,17 @@ func (s *Stock) Exist(ctx context.Context, t *sqldb.Tenant, vins []string) (int6
 	return countExisting(ctx, t, vins)
 }
 
+// ListedElsewhere tells which of the VINs other integrations list.
+func (s *Stock) ListedElsewhere(ctx context.Context, t *sqldb.Tenant, integrationID string, vins []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for some := range slices.Chunk(vins, batchOfVehicles) {
+		if err := selectListedElsewhere(ctx, t, integrationID, some, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // EachListing calls f for every vehicle the integration lists, those given up as sold left out.
 func (s *Stock) EachListing(ctx context.Context, t *sqldb.Tenant, integrationID string, f func(Listing)) error {
 	return eachListing(ctx, t, integrationID, f)

@@ -100,9 +100,14 @@ func TestLargeGroupIsMergedByAJob(t *testing.T) {
 	}
 
 	// What is shown stays as it was built before; a second change takes the first one's place.
+	h.mergeConfig(200, "PATCH", path, `{"mileageTolerance":2}`)
 	h.mergeConfig(200, "PATCH", path, `{"mileageTolerance":1}`)
+	if len(*queued) != 2 { // a passage that has not begun serves both
+		t.Errorf("queued %d", len(*queued))
+	}
+	h.some((*queued)[1], 1)
 	h.mergeConfig(200, "PATCH", path, `{"priorityOrder":["`+second+`"]}`)
-	h.some((*queued)[1], 3)
+	h.some((*queued)[1], 2)
 	if price() != old || status() != "building" {
 		t.Errorf("while it is built: %v, %v", price(), status())
 	}

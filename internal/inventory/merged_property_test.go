@@ -253,5 +253,9 @@ func timeless(v map[string]any) map[string]any {
 	for _, name := range []string{"created_at", "updated_at", "sold_at", "days_on_lot"} {
 		delete(v, name)
 	}
+	overrides, _ := v["overrides"].([]any)
+	for _, o := range overrides {
+		delete(o.(map[string]any), "set_at")
+	}
 	return v
 }

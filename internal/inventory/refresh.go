@@ -27,6 +27,7 @@ type Refresh struct {
 	By                            audit.Actor
 	CreatedAt, StartedAt, EndedAt time.Time // zero where it has not come so far
 	after                         string    // VIN of the last vehicle that is done with
+	edition                       int64     // in force when it began
 }
 
 // Findings are what a refresh changed, or would change.
@@ -65,16 +66,18 @@ const (
 	refreshAtOnce = 2000
 	// keptRefreshes of a group can be looked up.
 	keptRefreshes = 50
+	// dropBatch is how many merged vehicles are deleted in one transaction.
+	dropBatch = 2000
 )
 
 var errNoRefresh = rest.NotFound("run")
 
-// dropBatch is how many merged vehicles are deleted in one transaction.
-const dropBatch = 2000
-
 // StartRefresh joins the transaction that changed what makes a refresh necessary, if any. A small group is refreshed within
-// it; otherwise a job is enqueued.
+// it; otherwise a job is enqueued. One under way that will do the same is returned instead.
 func (s *Stock) StartRefresh(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, reason string, dry bool) (Refresh, error) {
+	if same, err := s.underWay(ctx, tx, reason); err != nil || same.ID != "" && !dry {
+		return same, err
+	}
 	r, err := s.newRefresh(ctx, tx, by, reason, dry)
 	if err != nil {
 		return r, err
@@ -117,6 +120,20 @@ func (s *Stock) carryOut(ctx context.Context, tx *sqldb.Tenant, r *Refresh) erro
 		}
 	}
 	return dropViews(ctx, tx)
+}
+
+// underWay is the refresh of a reason that comes to what one started now would: it has not begun, or began with the rules
+// and merge config in force. It has no id when there is none. A day's comes to something else on every vehicle.
+func (s *Stock) underWay(ctx context.Context, tx *sqldb.Tenant, reason string) (Refresh, error) {
+	r, ok, err := selectUnderWay(ctx, tx, reason)
+	if err != nil || !ok || r.Status == RefreshQueued {
+		return r, err
+	}
+	edition, err := selectEdition(ctx, tx)
+	if reason == RefreshDay || edition != r.edition {
+		return Refresh{}, err
+	}
+	return r, err
 }
 
 func noFindings() Findings {
@@ -183,7 +200,11 @@ func (s *Stock) FailRefresh(ctx context.Context, t *sqldb.Tenant, id, why string
 // refreshBatch takes a refresh one batch further, and ends it after the last.
 func (s *Stock) refreshBatch(ctx context.Context, tx *sqldb.Tenant, r *Refresh) error {
 	if r.Status == RefreshQueued {
-		r.Status, r.StartedAt = RefreshRunning, s.instant()
+		edition, err := selectEdition(ctx, tx)
+		if err != nil {
+			return err
+		}
+		r.Status, r.StartedAt, r.edition = RefreshRunning, s.instant(), edition
 	}
 	vins, err := selectVINsAfter(ctx, tx, r.after, refreshBatch)
 	if err != nil {

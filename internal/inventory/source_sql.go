@@ -133,3 +133,18 @@ func selectVINs(ctx context.Context, t *sqldb.Tenant, source string) ([]string, 
 		return vin, err
 	})
 }
+
+// selectListedElsewhere adds the VINs that integrations other than one list.
+func selectListedElsewhere(ctx context.Context, t *sqldb.Tenant, source string, vins sqldb.Strings, to map[string]bool) error {
+	rows, err := t.Query(ctx, `SELECT DISTINCT vin FROM vehicle_source WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($3))
+		AND source_id NOT IN ($2, '`+SourceAPI+`', '`+SourceImport+`') AND standing = '`+standingLists+`' AND gone_at IS NULL`, source, vins)
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (vin string, err error) {
+		err = r.Scan(&vin)
+		to[vin] = true
+		return vin, err
+	})
+	if err != nil {
+		return fmt.Errorf("read listings elsewhere: %w", err)
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"carfluence/internal/audit"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
@@ -226,8 +228,25 @@ func TestRowsAreKnownAgain(t *testing.T) {
 	}
 }
 
-// Whatever sources do in whatever order, lists, single records and counters show the one view that follows from
-// what each source says.
+// drawRules are rules that set some fields by what they find, depending on days on lot or not.
+func drawRules(t *rapid.T) Rules {
+	f := Field(rapid.Uint8Range(0, uint8(NumFields)-1).Filter(func(n uint8) bool { return Field(n) != DealershipID && Field(n) != Custom }).Draw(t, "ruled"))
+	value := canonicalValue(t, f)
+	if fields[f].needed && value == "" {
+		value = StatusSold
+	}
+	days := rapid.Bool().Draw(t, "by days")
+	return Rules{Names: []RuleName{{"rule-1", "One"}}, ReadDays: days, Run: func(v *Values, r *Ruling) {
+		if r.Keep.Has(f) || days && r.DaysOnLot < 1 || v[Make] == "" {
+			return
+		}
+		v[f] = value
+		r.Set.Add(f)
+	}}
+}
+
+// Whatever sources, rules, merge configs and people do in whatever order, lists, single records, counters and history show
+// the one view that follows from what each source says.
 func TestStoredViewFollowsFromTheSources(t *testing.T) {
 	db := sqldbtest.Open(t, sqldb.Stock)
 	n := 0
@@ -237,65 +256,135 @@ func TestStoredViewFollowsFromTheSources(t *testing.T) {
 		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 		tenant := db.Tenant(fmt.Sprintf("group-%d", n))
 		s := NewStock(db, Options{Now: func() time.Time { return now }})
+		rules, tracked := Rules{}, rapid.Bool().Draw(t, "all tracked")
+		s.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) { return rules, nil }
 		vins := []string{truck, sedan}
 		sources := []Source{feedOf(integration), feedOf(second), {Name: SourceAPI}, {Name: SourceImport}}
-		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+		for range rapid.IntRange(1, 16).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(t, "seconds")) * time.Second)
 			from, vin := rapid.SampledFrom(sources).Draw(t, "source"), rapid.SampledFrom(vins).Draw(t, "vin")
-			from.Untracked = rapid.Bool().Draw(t, "untracked")
+			from.Untracked = !tracked && rapid.Bool().Draw(t, "untracked")
+			within := func(f func(tx *sqldb.Tenant) error) error {
+				defer s.Committed(tenant.Group())
+				return tenant.Transact(ctx, f)
+			}
 			var err error
-			switch step := rapid.SampledFrom([]string{"apply", "apply", "retire", "patch"}).Draw(t, "step"); {
+			switch step := rapid.SampledFrom([]string{"apply", "apply", "apply", "retire", "patch", "release", "rules", "default", "refresh"}).Draw(t, "step"); {
 			case step == "retire" && from.IntegrationID != "":
-				err = tenant.Transact(ctx, func(tx *sqldb.Tenant) error { return retire(ctx, s, tx, []string{vin}, from) })
+				err = within(func(tx *sqldb.Tenant) error { return retire(ctx, s, tx, []string{vin}, from) })
 			case step == "patch":
 				_, err = s.Patch(ctx, tenant, drawChange(t, vin), Source{Name: SourceAPI})
-				if errors.Is(err, errNoVehicle) {
-					err = nil
-				}
+			case step == "release":
+				err = s.Release(ctx, tenant, vin, "", Source{Name: SourceAPI})
+			case step == "rules":
+				rules = drawRules(t)
+			case step == "default":
+				err = within(func(tx *sqldb.Tenant) error {
+					return storeDefault(ctx, tx, rapid.SampledFrom([]string{"", integration, second}).Draw(t, "first"))
+				})
+			case step == "refresh":
+				err = within(func(tx *sqldb.Tenant) error {
+					_, err := s.StartRefresh(ctx, tx, audit.System("test"), RefreshRules, rapid.Bool().Draw(t, "dry"))
+					return err
+				})
 			default:
-				err = tenant.Transact(ctx, func(tx *sqldb.Tenant) error {
+				err = within(func(tx *sqldb.Tenant) error {
 					_, err := apply(ctx, s, tx, []Change{drawChange(t, vin)}, from)
 					return err
 				})
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, errNoVehicle) {
 				t.Fatal(err)
 			}
+			checkStored(ctx, t, s, tenant, vins, now, tracked)
 		}
-		counted := counts{}
-		var documents []string
-		for _, vin := range vins {
-			v, err := s.Get(ctx, tenant, vin, "")
-			if errors.Is(err, errNoVehicle) {
-				continue
+		err := tenant.Transact(ctx, func(tx *sqldb.Tenant) error {
+			if _, err := s.StartRefresh(ctx, tx, audit.System("test"), RefreshRules, false); err != nil {
+				return err
 			}
+			w, err := s.Writer(ctx, tx, Source{})
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			if want, _ := (&Merge{}).shown(v.records, v.Overrides, calendar{}.has); want != v.Values {
-				t.Fatalf("%s shows %s", vin, cmp.Diff(want, v.Values))
-			}
-			counted.add(v, 1)
-			documents = append(documents, string(appendListDocument(nil, string(calendar{}.document(nil, v)), calendar{}.daysOnLot(v, now))))
-			history, err := s.History(ctx, tenant, vin, true)
-			if err != nil || history[0].Type != Created {
-				t.Fatalf("history of %s: %v", vin, err)
-			}
-		}
-		kept, err := selectCounts(ctx, tenant)
-		if err != nil || kept.sum() != counted.sum() {
-			t.Fatalf("kept %+v, counted %+v, %v", kept.sum(), counted.sum(), err)
-		}
-		page, err := s.List(ctx, tenant, Filter{}, rest.Page{Limit: 200})
+			return w.preview(ctx, vins, func(was, is *Vehicle) {
+				t.Fatalf("refreshed, and still not what it should be: %s", cmp.Diff(was.Values, is.Values))
+			})
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range documents {
-			if !strings.Contains(string(page.Body), d) {
-				t.Fatalf("listed %s, want %s", page.Body, d)
-			}
-		}
 	})
+}
+
+// storeDefault makes the group's inventory believe one integration first, "" for none.
+func storeDefault(ctx context.Context, tx *sqldb.Tenant, first string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM merge_config WHERE dealer_group_id = $1`); err != nil || first == "" {
+		return err
+	}
+	settings := fmt.Sprintf(`{"sources":[%q],"priority":[%q],"fields":{"mileage":%q,"gears":%q}}`, first, first, second, integration)
+	_, err := tx.Exec(ctx, `INSERT INTO merge_config (dealer_group_id, id, name, name_folded, settings, is_default, created_at, updated_at) VALUES ($1, 'config', 'Default', 'default', $2, TRUE, 0, 0)`, settings)
+	return err
+}
+
+// checkStored holds counters, the list and the history to the single records.
+func checkStored(ctx context.Context, t *rapid.T, s *Stock, tenant *sqldb.Tenant, vins []string, now time.Time, tracked bool) {
+	counted := counts{}
+	page, err := s.List(ctx, tenant, Filter{}, rest.Page{Limit: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, vin := range vins {
+		v, err := s.Get(ctx, tenant, vin, "")
+		if errors.Is(err, errNoVehicle) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted.add(v, 1)
+		if d := string(appendListDocument(nil, string(calendar{}.document(nil, v)), calendar{}.daysOnLot(v, now))); !strings.Contains(string(page.Body), d) {
+			t.Fatalf("listed %s, want %s", page.Body, d)
+		}
+		history, err := s.History(ctx, tenant, vin, true)
+		if err != nil || history[0].Type != Created {
+			t.Fatalf("history of %s: %v", vin, err)
+		}
+		if tracked {
+			replay(t, v, history)
+		}
+	}
+	kept, err := selectCounts(ctx, tenant)
+	if err != nil || kept.sum() != counted.sum() {
+		t.Fatalf("kept %+v, counted %+v, %v", kept.sum(), counted.sum(), err)
+	}
+}
+
+// replay holds a vehicle to its history: one change after the other leads to what it shows.
+func replay(t *rapid.T, v *Vehicle, history []Entry) {
+	var values Values
+	for i, e := range history {
+		var changed map[string]struct{ Old, New json.RawMessage }
+		if err := json.Unmarshal([]byte(e.Changes), &changed); err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range changed {
+			f, read := byName[name], func(raw json.RawMessage) string {
+				if text := string(raw); text != "null" && text != "[]" && text != "{}" {
+					return unquote(text)
+				}
+				return ""
+			}
+			if old := read(c.Old); old != values[f] && !same(f, old, values[f]) && f != Transmission {
+				t.Fatalf("entry %d: %s was %q, not %q", i, name, values[f], old)
+			}
+			values[f] = read(c.New)
+		}
+	}
+	for f := range NumFields {
+		if values[f] != v.Values[f] && !same(f, values[f], v.Values[f]) && f != Transmission { // whose likeness is not transitive
+			t.Fatalf("history ends with %s %q, shown is %q: %+v", f, values[f], v.Values[f], history)
+		}
+	}
 }
 
 // A PATCH speaks of what it names; what an older POST said of other fields stays as old as it is.

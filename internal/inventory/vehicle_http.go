@@ -49,6 +49,11 @@ type historyInput struct {
 	VIN string `path:"vin" doc:"The vehicle's VIN, in any case."`
 }
 
+type overrideInput struct {
+	VIN   string `path:"vin" doc:"The vehicle's VIN, in any case."`
+	Field string `path:"field" doc:"The overridden field, as in a vehicle." example:"price"`
+}
+
 type upsertInput struct{ Body VehicleInput }
 
 type patchInput struct {
@@ -103,8 +108,20 @@ func (s *Stock) Register(api *rest.API) {
 	}, s.upsert)
 	auth.Handle(api, rest.Operation{
 		ID: "update-vehicle", Method: http.MethodPatch, Path: "/inventory/{vin}", Summary: "Change a vehicle", Tag: tag, Security: write, Answer: vehicleAnswer{},
-		Description: "What is set here wins over every source until it is set to null (RFC 7396), which lets the other sources' values show again; `overrides` names it.",
+		Description: "What is set here wins over every source and rule until it is released: set to null (RFC 7396), or by DELETE of the override. `overrides` tells who set it and what the sources say.",
 	}, s.patch)
+	auth.Handle(api, rest.Operation{
+		ID: "release-overrides", Method: http.MethodDelete, Path: "/inventory/{vin}/overrides", Summary: "Release all overrides of a vehicle", Tag: tag, Security: write, Status: http.StatusNoContent,
+		Description: "Its sources and rules show again. What no source but the API has told stays.",
+	}, func(ctx context.Context, p auth.Principal, in *historyInput) (*struct{}, error) {
+		return nil, s.Release(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), "", apiSource(p))
+	})
+	auth.Handle(api, rest.Operation{
+		ID: "release-override", Method: http.MethodDelete, Path: "/inventory/{vin}/overrides/{field}", Summary: "Release one override", Tag: tag, Security: write, Status: http.StatusNoContent,
+		Description: "Sources and rules show again in this field. 404 for a field that is not overridden.",
+	}, func(ctx context.Context, p auth.Principal, in *overrideInput) (*struct{}, error) {
+		return nil, s.Release(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), in.Field, apiSource(p))
+	})
 	s.registerMergeConfigs(api)
 	s.registerMerged(api)
 }
@@ -136,12 +153,17 @@ func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*
 
 // encode wraps a full record.
 func (s *Stock) encode(ctx context.Context, p auth.Principal, v *Vehicle) (*encoded, error) {
-	days, err := s.recentCalendar(ctx, s.db.Tenant(p.Group))
+	t := s.db.Tenant(p.Group)
+	days, err := s.recentCalendar(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	provenance, err := s.provenance(ctx, t, v, nil)
 	if err != nil {
 		return nil, err
 	}
 	body := append(make([]byte, 0, 4096), `{"vehicle":`...)
-	body = appendFull(body, v, days.daysOnLot(v, s.now()), p.Scopes.Has(auth.Admin))
+	body = appendFull(body, v, provenance, days.daysOnLot(v, s.now()), p.Scopes.Has(auth.Admin))
 	return &encoded{Status: http.StatusOK, ContentType: jsonType, Body: append(body, '}')}, nil
 }
 
@@ -241,9 +263,28 @@ func (fullVehicle) Schema(r huma.Registry) *huma.Schema {
 	}
 	properties["sold_at"] = nullableText("date-time", "When it was sold.")
 	properties["relisted_at"] = nullableText("date-time", "When it last came back after it was sold.")
-	properties["overrides"] = map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "Fields set by PATCH, which feeds leave alone until a PATCH sets them to null."}
-	return component(r, "Vehicle", answerSchema("A vehicle with all that is known of it.", append(names, "sold_at", "relisted_at", "overrides"), properties))
+	properties["overrides"] = map[string]any{"type": "array", "items": overrideSchema, "description": "Fields set by PATCH, which sources and rules leave alone until they are released."}
+	properties["rules"] = map[string]any{"type": "array", "items": ruleValueSchema, "description": "Fields that show what a rule has set."}
+	return component(r, "Vehicle", answerSchema("A vehicle with all that is known of it.", append(names, "sold_at", "relisted_at", "overrides", "rules"), properties))
 }
+
+var overrideSchema = answerSchema("A field whose value a caller of the API has set.", []string{"field", "value", "source_value", "set_by", "set_at"}, map[string]any{
+	"field":        map[string]any{"type": "string", "example": "price"},
+	"value":        map[string]any{"description": "In force, as in the vehicle."},
+	"source_value": map[string]any{"description": "What the vehicle's sources say; null when they say nothing."},
+	"set_by": map[string]any{
+		"type": []string{"object", "null"}, "required": []string{"type", "id", "name"}, "description": "Null where it was not noted.",
+		"properties": map[string]any{"type": map[string]any{"type": "string"}, "id": map[string]any{"type": "string"}, "name": map[string]any{"type": "string"}},
+	},
+	"set_at": nullableText("date-time", "Null where it was not noted."),
+})
+
+var ruleValueSchema = answerSchema("A field whose value a rule has set.", []string{"field", "rule_id", "rule_name", "source_value"}, map[string]any{
+	"field":        map[string]any{"type": "string", "example": "internet_price"},
+	"rule_id":      map[string]any{"type": "string", "format": "uuid"},
+	"rule_name":    map[string]any{"type": []string{"string", "null"}, "description": "Null when the rule is no longer in force; its value stays until the next sync or POST /rules/apply."},
+	"source_value": map[string]any{"description": "What the vehicle's sources say; null when they say nothing."},
+})
 
 func answerSchema(text string, names []string, properties map[string]any) map[string]any {
 	return map[string]any{"type": "object", "description": text, "required": names, "properties": properties}

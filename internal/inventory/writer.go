@@ -142,14 +142,26 @@ type RuleFaultCount struct {
 	VIN    string   `json:"vin"`   // of an example
 	Field  string   `json:"field"` // that was left alone there
 	Reason string   `json:"reason"`
+	Hidden bool     `json:"hidden,omitempty"` // the reason is for administrators only
 }
+
+// Shown is the reason for a caller who may see sensitive fields, or may not.
+func (c *RuleFaultCount) Shown(sensitive bool) string {
+	if c.Hidden && !sensitive {
+		return HiddenReason
+	}
+	return c.Reason
+}
+
+// HiddenReason stands in for a reason that may tell of sensitive fields.
+const HiddenReason = "for a reason that administrators are shown"
 
 // ruleFaults are counts by rule, in order of first occurrence.
 type ruleFaults struct{ list []RuleFaultCount }
 
 func (c *ruleFaults) add(names []RuleName, vin string, faults []RuleFault) {
 	for _, f := range faults {
-		c.of(RuleFaultCount{Rule: names[f.Rule], VIN: vin, Field: f.Field.String(), Reason: f.Reason}).Count++
+		c.of(RuleFaultCount{Rule: names[f.Rule], VIN: vin, Field: f.Field.String(), Reason: f.Reason, Hidden: f.Hidden}).Count++
 	}
 }
 

@@ -270,6 +270,7 @@ var ProblemTypes = []ProblemType{
 	{"alias_taken", "Alias in use", 409, "Another dealership of this group goes by this alias or code; the detail says which."},
 	{"dealer_has_vehicles", "Dealership has vehicles", 409, "A dealership with vehicles can't be deleted; the detail says how many there are."},
 	{"dealer_has_integrations", "Dealership has integrations", 409, "A dealership that integrations belong to can't be deleted; the detail says which they are."},
+	{"too_many_rules", "Too many rules", 409, "The dealer group has as many rules as it may have."},
 	{"ssh_key_exists", "SSH key known", 409, "The integration has this SSH public key already; the detail says which one it is."},
 	{"too_many_ssh_keys", "Too many SSH keys", 409, "The integration has as many SSH public keys as it may have."},
 	{"too_large", "Body too large", 413, "The body is larger than this call accepts (1 MiB for JSON)."},

@@ -71,6 +71,18 @@ func Check(vin string) (Status, error) {
 	return NotApplicable, nil
 }
 
+// Shaped tells whether a text as found is a VIN by its structure, whatever its check digit.
+func Shaped(raw string) bool {
+	_, err := Check(Normalise(raw))
+	return err == nil
+}
+
+// Proven tells whether a text as found is a VIN whose check digit holds.
+func Proven(raw string) bool {
+	status, err := Check(Normalise(raw))
+	return err == nil && status == Valid
+}
+
 func structure(vin string) error {
 	if utf8.RuneCountInString(vin) != Length {
 		return ErrLength

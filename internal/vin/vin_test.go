@@ -276,3 +276,21 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+func TestTextsAsFound(t *testing.T) {
+	for raw, want := range map[string][2]bool{ // shaped, proven
+		"1FTFW1E84NFA10001":      {true, true},
+		" 1ftfw1e8-4nfa10001":    {true, true},
+		"1FTFW1E85NFA10001":      {true, false},
+		"WVWZZZ1KZAW000001":      {true, false}, // position 9 is free in Europe
+		"1FTFW1E84NFA1000":       {},
+		"11111111111111111":      {},
+		"17 letters of text":     {},
+		"":                       {},
+		"1FTFW1E84NFA10001 Ford": {},
+	} {
+		if got := [2]bool{Shaped(raw), Proven(raw)}; got != want {
+			t.Errorf("%q: %v, want %v", raw, got, want)
+		}
+	}
+}

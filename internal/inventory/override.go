@@ -1,0 +1,172 @@
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"carfluence/internal/audit"
+	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
+)
+
+// Override is a field that shows what a caller of the API has set, whatever sources and rules say.
+type Override struct {
+	Field   Field
+	Value   string      // in force
+	Sources string      // what the vehicle's sources say
+	By      audit.Actor // zero where it was not noted
+	At      time.Time   // zero where it was not noted
+}
+
+// RuleValue is a field that shows what a rule has set.
+type RuleValue struct {
+	Field    Field
+	RuleID   string
+	RuleName string // "" when the rule is no longer in force: the value stays until the next sync or refresh
+	Sources  string // what the vehicle's sources say
+}
+
+// Provenance tells where a vehicle shows something else than its sources say.
+type Provenance struct {
+	Overrides []Override
+	Rules     []RuleValue
+}
+
+// provenance of a vehicle as it is stored, by a merge of its records; nil for the group's default.
+func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, merge *Merge) (p Provenance, err error) {
+	made, err := readMade(v.made)
+	if err != nil || v.Overrides.Empty() && len(made) == 0 {
+		return p, err
+	}
+	w, err := s.Writer(ctx, t, Source{})
+	if err != nil {
+		return p, err
+	}
+	if merge == nil {
+		merge = &w.merge
+	}
+	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), Set{}, w.days.has)
+	noted, err := selectOverrides(ctx, t, v.VIN)
+	if err != nil {
+		return p, err
+	}
+	for f := range NumFields {
+		if v.Overrides.Has(f) {
+			o := noted[f]
+			o.Field, o.Value, o.Sources = f, v.Values[f], said[f]
+			p.Overrides = append(p.Overrides, o)
+		}
+		if m := made[f.String()]; m.Rule != "" {
+			p.Rules = append(p.Rules, RuleValue{f, m.Rule, w.rules.name(m.Rule), said[f]})
+		}
+	}
+	return p, nil
+}
+
+func (r *Rules) name(id string) string {
+	for _, n := range r.Names {
+		if n.ID == id {
+			return n.Name
+		}
+	}
+	return ""
+}
+
+// withoutOverrides are records without what the API's holds only as overrides.
+func withoutOverrides(records []*record, overrides Set) []*record {
+	out := make([]*record, 0, len(records))
+	for _, r := range records {
+		if r.source == SourceAPI {
+			var rest Set
+			for f := range NumFields {
+				if !overrides.Has(f) {
+					rest.Add(f)
+				}
+			}
+			r = r.only(rest)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+var errNoOverride = rest.NotFound("override")
+
+// Release lets sources and rules show again where a caller has overridden them: in one field, or with "" in all. A vehicle
+// that no source but the API describes keeps its values. Not found for a field that is not overridden.
+func (s *Stock) Release(ctx context.Context, t *sqldb.Tenant, vin, field string, from Source) error {
+	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		w, err := s.Writer(ctx, tx, from)
+		if err != nil {
+			return err
+		}
+		v, err := selectVehicle(ctx, tx, vin, w.days)
+		if err != nil {
+			return err
+		}
+		release := v.Overrides
+		if field != "" {
+			f, known := FieldNamed(field)
+			if !known || !v.Overrides.Has(f) {
+				return errNoOverride
+			}
+			release = SetOf(f)
+		}
+		if release.Empty() {
+			return nil
+		}
+		if err := w.release(ctx, vin, release); err != nil {
+			return err
+		}
+		if err := forgetOverrides(ctx, tx, vin, w.stored[vin].Overrides); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx.DB(), tx.Group(), s.now(), audit.Event{
+			Name: "vehicle.overrides_released", Actor: audit.Actor{Type: from.ActorType, ID: from.ActorID, Name: from.ActorName},
+			SubjectType: "vehicle", SubjectID: vin, Detail: map[string]any{"fields": release.Names()},
+		})
+	})
+	if err == nil {
+		s.Committed(t.Group())
+	}
+	return err
+}
+
+// release takes overrides off a vehicle.
+func (w *Writer) release(ctx context.Context, vin string, set Set) error {
+	if err := w.begin(ctx, []string{vin}); err != nil {
+		return err
+	}
+	v := w.stored[vin]
+	if len(v.records) > 1 {
+		w.override = true
+		c := Change{VIN: vin, Present: set}
+		if _, err := w.change(ctx, &c); err != nil {
+			return err
+		}
+		return w.write(ctx)
+	}
+	was := *v
+	for f := range NumFields {
+		if set.Has(f) {
+			v.Overrides.Remove(f)
+		}
+	}
+	if _, err := w.follow(ctx, v, &was, 0); err != nil {
+		return err
+	}
+	return w.write(ctx)
+}
+
+// noteOverrides notes who has set what a PATCH overrides, and forgets what it has released.
+func (s *Stock) noteOverrides(ctx context.Context, tx *sqldb.Tenant, v *Vehicle, set Set, from Source) error {
+	for f := range NumFields {
+		if !set.Has(f) || !v.Overrides.Has(f) {
+			continue
+		}
+		if err := upsertOverride(ctx, tx, v.VIN, f, from, s.instant()); err != nil {
+			return err
+		}
+	}
+	return forgetOverrides(ctx, tx, v.VIN, v.Overrides)
+}

@@ -1,0 +1,122 @@
+package rule
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"carfluence/internal/inventory"
+)
+
+// truck is a vehicle with most of what rules look at.
+func truck() inventory.Values {
+	v := inventory.Values{
+		inventory.StockNumber: "FA85881", inventory.Year: "2017", inventory.Make: "Ford", inventory.Model: "F-150", inventory.Trim: "Platinum",
+		inventory.BodyStyle: "Truck", inventory.EngineDisplacement: "3.5", inventory.Transmission: "6-Speed Automatic", inventory.TransmissionType: "automatic", inventory.Gears: "6",
+		inventory.ExteriorColor: "Tuxedo Black Metallic", inventory.Condition: "used", inventory.Certified: "false", inventory.Status: "active", inventory.Mileage: "107031",
+		inventory.Price: "35997.00", inventory.InternetPrice: "35497.00", inventory.MSRP: "60000.00", inventory.Cost: "30000.00", inventory.DateInStock: "2021-07-04",
+		inventory.Features: `["Bluetooth","Navigation","Heated \"sport\" seats"]`, inventory.Photos: `["https://photos.example.com/1.jpg"]`, inventory.PhotoCount: "1",
+		inventory.VDPURL: "https://cars.example.com/FA85881", inventory.Custom: `{"floor":"29000","paint code":"RR","vin":"x"}`,
+	}
+	return v
+}
+
+const truckVIN = "1FTEW1EF5HFA85881"
+
+// run measures rules on one vehicle. What they set is put back each time, so that they find work again.
+func run(b *testing.B, v inventory.Values, rules ...Rule) {
+	ready := ordered(b, rules...)
+	w, r := v, inventory.Ruling{VIN: truckVIN, DaysOnLot: 120}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Set, r.Faults = inventory.Set{}, r.Faults[:0]
+		ready.Run(&w, &r)
+		if !r.Set.Empty() {
+			for f := inventory.Price; f <= inventory.InternetPrice; f++ {
+				w[f] = v[f]
+			}
+		}
+	}
+}
+
+func ordered(t testing.TB, rules ...Rule) inventory.Rules {
+	t.Helper()
+	list := make([]*Compiled, len(rules))
+	for i, r := range rules {
+		list[i] = compiled(t, r)
+	}
+	return InOrder(list)
+}
+
+func BenchmarkRun(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		rule Rule
+	}{
+		{"none", Rule{Name: "off", Actions: []Action{to("price", "5")}}},
+		{"does not hold", rule(where("condition", Equals, "new"), by("price", "price * 0.95"))},
+		{"value", rule(where("price", LessThan, "50000"), to("price", "50000"))},
+		{"expression", rule(where("condition", Equals, "used"), by("price", "price * 0.95"))},
+		{"long expression", rule(where("days_on_lot", GreaterThan, "90"), by("internet_price", "max(round(price * (days_on_lot > 100 ? 0.9 : 0.95)) - 0.01, (custom.floor ?? cost) * 1.02)"))},
+		{"fraction", rule(by("price", "price / 7 * 1.05"))},
+		{"transmission", rule(to("transmission", "8-Speed Automatic"))},
+		{"custom", rule(to("custom.aged", "yes"))},
+		{"fault", rule(by("price", "sale_price * 0.95"))},
+	} {
+		b.Run(c.name, func(b *testing.B) { run(b, truck(), c.rule) })
+	}
+}
+
+// fifty rules of the sorts that stocks have, a third of which apply to the truck.
+func fifty() []Rule {
+	var rules []Rule
+	for i := range 10 {
+		rules = append(rules,
+			rule(where("make", In, fmt.Sprintf("BMW,Audi,Lexus,Make %d", i)), to("tags", "luxury,premium")),
+			rule(where("condition", Equals, "new"), where("model", Contains, "F-"), to("trim", "Lariat")),
+			rule(where("exterior_color", Contains, "Black"), to("exterior_color_generic", "Black")),
+			rule(where("year", LessThan, fmt.Sprint(1990+i)), to("disposition", "wholesale")),
+			rule(where("condition", Equals, "used"), where("price", GreaterThan, fmt.Sprint(30000+1000*i)), by("internet_price", fmt.Sprintf("price * 0.9%d", i))),
+		)
+	}
+	return rules
+}
+
+func BenchmarkFifty(b *testing.B) { run(b, truck(), fifty()...) }
+
+func BenchmarkCompile(b *testing.B) {
+	r := rule(where("condition", Equals, "used"), by("price", "max(price * 0.95, cost ?? 1000)"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, faults := Compile(r, now); len(faults) > 0 {
+			b.Fatal(faults)
+		}
+	}
+}
+
+// dearest is about the most that an expression can cost: fractions as long as they may be, in as many parts.
+func dearest() string {
+	return "price" + strings.Repeat("/999999999999999989.0", 8) + strings.Repeat("+mileage/3", 20)
+}
+
+func BenchmarkDearest(b *testing.B) { run(b, truck(), rule(by("misc_price_1", dearest()))) }
+
+// The dearest expression stays far below a millisecond; the least of some runs is taken, since the machine may
+// be busy.
+func TestNoExpressionIsDear(t *testing.T) {
+	rules := ordered(t, rule(by("misc_price_1", dearest())))
+	least := time.Hour
+	for range 20 {
+		v, r := truck(), inventory.Ruling{}
+		start := time.Now()
+		rules.Run(&v, &r)
+		least = min(least, time.Since(start))
+		if v[inventory.MiscPrice1] != "713540.00" {
+			t.Fatal(v[inventory.MiscPrice1], r.Faults)
+		}
+	}
+	if least > time.Millisecond {
+		t.Errorf("it took %v", least)
+	}
+}

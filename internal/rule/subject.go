@@ -1,0 +1,89 @@
+package rule
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"carfluence/internal/inventory"
+)
+
+// subject is what a condition looks at or an action sets.
+type subject struct {
+	origin origin
+	field  inventory.Field // ofField, and Custom for ofCustom
+	name   string          // ofCustom: the property
+}
+
+type origin uint8
+
+const (
+	ofField origin = iota
+	ofCustom
+	ofVIN
+	ofDays
+)
+
+// subjectNamed finds what a name on the wire means. detail is what is wrong with it.
+func subjectNamed(name string) (s subject, detail string) {
+	switch name {
+	case "":
+		return s, "must name a field of vehicles, as in price"
+	case vinName:
+		return subject{origin: ofVIN}, ""
+	case daysName:
+		return subject{origin: ofDays}, ""
+	}
+	if property, ok := strings.CutPrefix(name, customName+"."); ok {
+		if strings.TrimSpace(property) == "" || utf8.RuneCountInString(property) > inventory.MaxCustomName {
+			return s, fmt.Sprintf("must name a property of 1 to %d characters after custom.", inventory.MaxCustomName)
+		}
+		return subject{origin: ofCustom, field: inventory.Custom, name: property}, ""
+	}
+	f, ok := inventory.FieldNamed(name)
+	if !ok {
+		return s, "is not a field of vehicles" + suggestion(name)
+	}
+	return subject{field: f}, ""
+}
+
+func (s subject) String() string {
+	switch s.origin {
+	case ofCustom:
+		return customField(s.name)
+	case ofVIN:
+		return vinName
+	case ofDays:
+		return daysName
+	}
+	return s.field.String()
+}
+
+// kind is the kind of the subject's texts.
+func (s subject) kind() inventory.Kind {
+	switch s.origin {
+	case ofCustom, ofVIN:
+		return inventory.Text
+	case ofDays:
+		return inventory.Int
+	}
+	return s.field.Kind()
+}
+
+// text is the subject's canonical text of a vehicle, "" when it is empty.
+func (s *subject) text(v *scene) string {
+	switch s.origin {
+	case ofCustom:
+		return inventory.CustomText(v.values[inventory.Custom], s.name)
+	case ofVIN:
+		return v.ruling.VIN
+	case ofDays:
+		return strconv.FormatInt(v.ruling.DaysOnLot, 10)
+	}
+	return v.values[s.field]
+}
+
+func isNumber(k inventory.Kind) bool {
+	return k == inventory.Int || k == inventory.Money || k == inventory.Decimal
+}

@@ -33,8 +33,13 @@ func file(n, edition int) []Change {
 
 func importFile(b testing.TB, s *Stock, t *sqldb.Tenant, changes []Change) (outcomes [4]int) {
 	b.Helper()
+	return importOf(b, s, t, "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00", changes)
+}
+
+func importOf(b testing.TB, s *Stock, t *sqldb.Tenant, integrationID string, changes []Change) (outcomes [4]int) {
+	b.Helper()
 	err := t.Transact(b.Context(), func(tx *sqldb.Tenant) error {
-		w, err := s.Writer(b.Context(), tx, Source{Name: SourceImport, IntegrationID: "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00", File: "stock.csv"})
+		w, err := s.Writer(b.Context(), tx, Source{Name: SourceImport, IntegrationID: integrationID, File: "stock.csv"})
 		if err != nil {
 			return err
 		}

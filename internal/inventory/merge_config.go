@@ -244,7 +244,10 @@ func (c *MergeConfig) says(other *MergeConfig) bool {
 // storeMergeConfig stores an edited config, which has a row already, and makes what follows: vehicles merged anew, an
 // inventory that shows something else. It returns the config as it is then.
 func (s *Stock) storeMergeConfig(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, event string, before *MergeConfig, c MergeConfig) (MergeConfig, error) {
-	r, err := s.newRefresh(ctx, tx, by, RefreshMerge, false)
+	r, waiting, err := selectUnderWay(ctx, tx, RefreshMerge)
+	if waiting = waiting && r.Status == RefreshQueued; err == nil && !waiting { // one that has begun has passed vehicles already
+		r, err = s.newRefresh(ctx, tx, by, RefreshMerge, false)
+	}
 	if err != nil {
 		return c, err
 	}
@@ -270,7 +273,7 @@ func (s *Stock) storeMergeConfig(ctx context.Context, tx *sqldb.Tenant, by audit
 	if reshown {
 		err = raiseEdition(ctx, tx)
 	}
-	if err == nil && (rebuilt || reshown) {
+	if err == nil && (rebuilt || reshown) && !waiting {
 		err = s.carryOut(ctx, tx, &r)
 	}
 	if err != nil {

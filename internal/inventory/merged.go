@@ -19,21 +19,23 @@ type merged struct {
 	ruled     map[Field]string // rule that set the field, by id
 	disputed  Set              // fields about which sources disagree
 	conflicts string           // see merged_vehicle
+
+	provenance Provenance // of a single record only
 }
 
 // merged is the vehicle that a view's sources give together, with overrides over them; ok is false when none of the sources
 // brought the vehicle.
-func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, own []*record, ok bool) {
+func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, ok bool) {
 	for _, r := range v.records {
 		if view.merge.names(r.source) {
-			own = append(own, r)
+			m.records = append(m.records, r)
 			ok = ok || !r.lead()
 		}
 	}
 	if !ok {
-		return m, nil, false
+		return m, false
 	}
-	m.records = own
+	own := m.records
 	m.VIN, m.Overrides, m.SourceIntegrationID = v.VIN, v.Overrides, view.merge.latestIntegration(own)
 	m.CreatedAt = slices.MinFunc(own, func(a, b *record) int { return a.createdAt.Compare(b.createdAt) }).createdAt
 	m.UpdatedAt = slices.MaxFunc(own, func(a, b *record) int { return a.changedAt.Compare(b.changedAt) }).changedAt
@@ -45,17 +47,17 @@ func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, 
 	if r := m.from[Status]; r != nil && !r.goneAt.IsZero() { // all have given it up, and it is no matter who did last
 		m.from[Status] = view.merge.first(own)
 	}
-	m.settle(own, c, now)
-	return m, own, true
+	m.settle(c, now)
+	return m, true
 }
 
 // settle updates what follows from a merged vehicle's values.
-func (m *merged) settle(own []*record, c calendar, now time.Time) {
+func (m *merged) settle(c calendar, now time.Time) {
 	m.SoldAt = time.Time{}
 	if m.Values[Status] == StatusSold {
 		m.SoldAt = m.UpdatedAt
 		if r := m.from[Status]; r != nil && !r.goneAt.IsZero() {
-			m.SoldAt = slices.MaxFunc(own, func(a, b *record) int { return a.goneAt.Compare(b.goneAt) }).goneAt
+			m.SoldAt = slices.MaxFunc(m.records, func(a, b *record) int { return a.goneAt.Compare(b.goneAt) }).goneAt
 		}
 	}
 	m.LotSince = c.lotSince(&m.Vehicle, now)
@@ -72,7 +74,7 @@ func (m *Merge) first(records []*record) *record {
 
 // merged makes the vehicle of a view, with the rules over it.
 func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
-	m, own, ok := w.days.merged(v, view, w.now)
+	m, ok = w.days.merged(v, view, w.now)
 	if !ok {
 		return m, false
 	}
@@ -87,9 +89,9 @@ func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
 	}
 	m.made = w.made(&m.Vehicle, &sources, rules)
 	if !rules.Empty() {
-		m.settle(own, w.days, w.now)
+		m.settle(w.days, w.now)
 	}
-	m.disagreement(own, view.tolerance)
+	m.disagreement(view.tolerance)
 	return m, true
 }
 
@@ -102,7 +104,8 @@ func (m *merged) rule(f Field, id string) {
 
 // restore makes a merged vehicle have the values that it had when it was stored.
 func (m *merged) restore(row *mergedRow) error {
-	made, err := readMade(row.made)
+	m.made = row.made
+	made, err := readMade(m.made)
 	if err != nil {
 		return err
 	}
@@ -111,8 +114,7 @@ func (m *merged) restore(row *mergedRow) error {
 			m.rule(f, one.Rule)
 		}
 	}
-	m.made = row.made
-	return m.Values.remake(row.made)
+	return m.Values.remake(m.made)
 }
 
 // only is a record with nothing but some fields.
@@ -132,12 +134,12 @@ func (m *merged) document(b []byte, c calendar) []byte {
 }
 
 // full appends the whole merged vehicle, sensitive fields only if the caller may see them.
-func (m *merged) full(b []byte, p Provenance, days int64, sensitive bool) []byte {
+func (m *merged) full(b []byte, days int64, sensitive bool) []byte {
 	set := allFields
 	if !sensitive {
 		set = openFields
 	}
-	return m.withSources(appendFull(b, &m.Vehicle, p, days, sensitive), set)
+	return m.withSources(appendFull(b, &m.Vehicle, m.provenance, days, sensitive), set)
 }
 
 // withSources adds to an object that stands at the end, as its last member, the source of each field that has a value: an
@@ -195,8 +197,8 @@ var comparedFields = func() (set Set) {
 }()
 
 // disagreement finds out about what the records that still list the vehicle disagree. Call it when all else is settled.
-func (m *merged) disagreement(own []*record, tolerance int64) {
-	said := slices.DeleteFunc(slices.Clone(own), func(r *record) bool { return !r.goneAt.IsZero() })
+func (m *merged) disagreement(tolerance int64) {
+	said := slices.DeleteFunc(slices.Clone(m.records), func(r *record) bool { return !r.goneAt.IsZero() })
 	if len(said) < 2 {
 		return
 	}
@@ -291,27 +293,27 @@ func inMiles(n int64, unit string) int64 {
 
 // merged makes the vehicle of a VIN as a merge config shows it. Not found for unknown and foreign ids, and when none of the
 // config's sources brought the vehicle.
-func (s *Stock) merged(ctx context.Context, t *sqldb.Tenant, configID, vin string, days calendar) (m merged, p Provenance, err error) {
+func (s *Stock) merged(ctx context.Context, t *sqldb.Tenant, configID, vin string, days calendar) (m merged, err error) {
 	c, row, err := shownRow(ctx, t, configID, vin)
 	if err != nil {
-		return m, p, err
+		return m, err
 	}
 	v, err := selectVehicle(ctx, t, vin, days)
 	if err != nil {
-		return m, p, err
+		return m, err
 	}
 	view := viewOf(c.view, &c.built)
-	m, own, ok := days.merged(v, &view, s.now())
+	m, ok := days.merged(v, &view, s.now())
 	if !ok {
-		return m, p, errNoVehicle
+		return m, errNoVehicle
 	}
 	if err := m.restore(&row); err != nil {
-		return m, p, err
+		return m, err
 	}
-	m.settle(own, days, s.now())
+	m.settle(days, s.now())
 	m.LotSince = Day(row.lotSince)
-	p, err = s.provenance(ctx, t, &m.Vehicle, &view.merge)
-	return m, p, err
+	m.provenance, err = s.provenance(ctx, t, &m.Vehicle, &view.merge)
+	return m, err
 }
 
 // shownRow reads what a config shows of a VIN.
@@ -352,6 +354,9 @@ var errMergeBuilding = &errs.Error{
 func (w *Writer) storeMerged(ctx context.Context) (changed bool, err error) {
 	for i := range w.views {
 		view := &w.views[i]
+		if from := w.from.IntegrationID; from != "" && !view.merge.names(from) { // it has no say there
+			continue
+		}
 		var list []*merged
 		for _, v := range w.touched {
 			if m, ok := w.merged(v, view); ok {

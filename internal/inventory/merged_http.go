@@ -65,12 +65,12 @@ func (s *Stock) showMerged(ctx context.Context, p auth.Principal, in *mergedVehi
 	if err != nil {
 		return nil, err
 	}
-	m, provenance, err := s.merged(ctx, t, in.ID, vin.Normalise(in.VIN), days)
+	m, err := s.merged(ctx, t, in.ID, vin.Normalise(in.VIN), days)
 	if err != nil {
 		return nil, err
 	}
 	body := append(make([]byte, 0, 6144), `{"vehicle":`...)
-	body = m.full(body, provenance, days.daysOnLot(&m.Vehicle, s.now()), p.Scopes.Has(auth.Admin))
+	body = m.full(body, days.daysOnLot(&m.Vehicle, s.now()), p.Scopes.Has(auth.Admin))
 	return &encoded{Status: http.StatusOK, ContentType: jsonType, Body: append(body, '}')}, nil
 }
 

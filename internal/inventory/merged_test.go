@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -106,6 +107,10 @@ func TestMergedVehicleShowsOverridesAndRules(t *testing.T) {
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"90.00","trim":"XL"}`)
 	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Jeep","doors":4}`) // no override, and the API is no source of the config
 	h.mergedShows(path, truck, map[string]any{"price": "90.00", "@price": "api", "trim": "XL", "@trim": "api", "make": "Ford", "doors": nil})
+	full := h.vehicle(200, "", "GET", path+"/data/"+truck, "")
+	if got, _ := json.Marshal(full["overrides"]); !strings.Contains(string(got), `{"field":"price","set_at":"2026-11-23T12:01:00Z","set_by":{"id":"key-1","name":"Test key","type":"api_key"},"source_value":"100.00","value":"90.00"}`) {
+		t.Errorf("overrides: %s", got)
+	}
 
 	h.stock.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) {
 		return Rules{Edition: 1, Names: []RuleName{{"r1", "Used"}}, Run: func(v *Values, r *Ruling) {
@@ -115,6 +120,10 @@ func TestMergedVehicleShowsOverridesAndRules(t *testing.T) {
 	}
 	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "101"}))
 	h.mergedShows(path, truck, map[string]any{"condition": "used", "@condition": "rule:r1", "status": "sold", "@status": "rule:r1", "@price": "api", "sold_at": "2026-11-23T12:02:00Z"})
+	full = h.vehicle(200, "", "GET", path+"/data/"+truck, "")
+	if got, _ := json.Marshal(full["rules"]); !strings.Contains(string(got), `"field":"condition","rule_id":"r1","rule_name":"Used"`) {
+		t.Errorf("rules: %s", got)
+	}
 	h.stock.Rules = nil // what is shown stays until the vehicle is written again
 	h.mergedShows(path, truck, map[string]any{"condition": "used", "@condition": "rule:r1"})
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":null}`)
@@ -308,7 +317,8 @@ func TestMileagesAreComparedAcrossUnits(t *testing.T) {
 		var got []string
 		for _, order := range [][]*record{{said("a", c.a), said("b", c.b)}, {said("a", c.b), said("b", c.a)}} {
 			var m merged
-			m.disagreement(order, c.tolerance)
+			m.records = order
+			m.disagreement(c.tolerance)
 			got = append(got, strings.Join(m.disputed.Names(), " "))
 		}
 		slices.Sort(got)

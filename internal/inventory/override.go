@@ -32,7 +32,7 @@ type Provenance struct {
 	Rules     []RuleValue
 }
 
-// provenance of a vehicle as it is stored; merge is nil for the group's default.
+// provenance of a vehicle as it is stored, by a merge of its records; nil for the group's default.
 func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, merge *Merge) (p Provenance, err error) {
 	made, err := readMade(v.made)
 	if err != nil || v.Overrides.Empty() && len(made) == 0 {

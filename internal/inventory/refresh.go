@@ -66,12 +66,11 @@ const (
 	refreshAtOnce = 2000
 	// keptRefreshes of a group can be looked up.
 	keptRefreshes = 50
+	// dropBatch is how many merged vehicles are deleted in one transaction.
+	dropBatch = 2000
 )
 
 var errNoRefresh = rest.NotFound("run")
-
-// dropBatch is how many merged vehicles are deleted in one transaction.
-const dropBatch = 2000
 
 // StartRefresh joins the transaction that changed what makes a refresh necessary, if any. A small group is refreshed within
 // it; otherwise a job is enqueued. One under way that will do the same is returned instead.

@@ -17,9 +17,6 @@ import (
 const runColumns = `id, integration_id, filename, path, size, sha256, file_time, time_of, received_at, received_by, status, reprocess, attempt, confirmed, applied_as,
 	started_at, processed_at, duration_ms, total, created, updated, errors, skipped, warnings, missing, sold, code, detail, report`
 
-// listedColumns leaves the report out, which lists don't show.
-var listedColumns = strings.Replace(runColumns, ", report", ", '{}'", 1)
-
 func insertRun(ctx context.Context, tx *sqldb.Tenant, r *Run) error {
 	by, err := json.Marshal(r.ReceivedBy)
 	if err != nil {
@@ -67,9 +64,13 @@ func selectRuns(ctx context.Context, t *sqldb.Tenant, integrationID string, page
 	if err := t.QueryRow(ctx, `SELECT count(*) FROM feed_run WHERE dealer_group_id = $1 AND integration_id = $2`, integrationID).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count runs: %w", err)
 	}
-	rows, err := t.Query(ctx, `SELECT `+listedColumns+` FROM feed_run WHERE dealer_group_id = $1 AND integration_id = $2
+	rows, err := t.Query(ctx, `SELECT `+runColumns+` FROM feed_run WHERE dealer_group_id = $1 AND integration_id = $2
 		ORDER BY received_at DESC, id DESC LIMIT $3 OFFSET $4`, integrationID, page.Limit, page.Offset)
-	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (Run, error) { return scanRun(r.Scan) })
+	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (Run, error) {
+		run, err := scanRun(r.Scan)
+		run.Report = RunReport{Rules: run.Report.Rules} // lists show no more of it
+		return run, err
+	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("list runs: %w", err)
 	}

@@ -25,6 +25,8 @@ const (
 	theirs = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c02"
 )
 
+var tester = audit.Actor{Type: "person", ID: "p1", Name: "Jo"}
+
 // house is the rules and the inventory behind their real handler, with callers named by a header.
 type house struct {
 	testing.TB

@@ -80,7 +80,9 @@ func (in *testDraftInput) draft() Rule {
 
 // Resolve implements huma.Resolver.
 func (in *testDraftInput) Resolve(ctx huma.Context) []error {
-	beside(ctx, "#/rule", in.draft())
+	if r := &in.Body.Rule; r.Conditions != nil || r.Actions != nil { // else there is none, which the schema says
+		beside(ctx, "#/rule", in.draft())
+	}
 	besideSubject(ctx, &in.Body.SubjectInput)
 	return rest.Faults(typeFaults("#/rule", in.Body.Rule.Conditions, in.Body.Rule.Actions)...)
 }

@@ -82,7 +82,8 @@ func (s *Stock) StartRefresh(ctx context.Context, tx *sqldb.Tenant, by audit.Act
 	if err != nil {
 		return r, err
 	}
-	return r, s.carryOut(ctx, tx, &r)
+	err = s.carryOut(ctx, tx, &r)
+	return r, err
 }
 
 // newRefresh is a refresh of the whole group, not stored yet.

@@ -8,25 +8,31 @@ import (
 // unknownField says that a name is no field's, and whose it may be meant to be.
 func unknownField(name string) string {
 	detail := fmt.Sprintf("%q is no field of a vehicle", clip(name, 40))
-	if near, ok := nearestField(name); ok {
-		detail += "; did you mean " + near.String() + "?"
+	if near := Nearest(name); near != "" {
+		detail += "; did you mean " + near + "?"
 	}
 	return detail
 }
 
-// nearestField is the field whose name is spelled most like a text; ok is false when none is near.
-func nearestField(text string) (nearest Field, ok bool) {
+// Nearest is the name of the field, or of the other ones given, that is spelled most like a text; "" when none is near.
+func Nearest(text string, others ...string) (nearest string) {
 	meant := letters(text)
 	if len(meant) > maxText {
-		return 0, false
+		return ""
 	}
 	best := len(meant)/4 + 1 // letters that may be wrong
-	for f := range NumFields {
-		if d := distance(meant, letters(fields[f].name)); d < best || d == best && !ok {
-			nearest, best, ok = f, d, true
+	look := func(name string) {
+		if d := distance(meant, letters(name)); d < best || d == best && nearest == "" {
+			nearest, best = name, d
 		}
 	}
-	return nearest, ok
+	for f := range NumFields {
+		look(fields[f].name)
+	}
+	for _, name := range others {
+		look(name)
+	}
+	return nearest
 }
 
 // letters of a name, without case and what separates its words.

@@ -2,7 +2,6 @@ package rule
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -306,46 +305,9 @@ func (g *grammar) call(name string, trees []ast.Node, at file.Location) *node {
 
 // suggestion is a phrase that names the nearest field, "" when none is near.
 func suggestion(name string) string {
-	name = strings.ToLower(name)
-	best, distance := "", 1+len(name)/4
-	for f := range inventory.NumFields {
-		best, distance = nearer(name, f.String(), best, distance)
-	}
-	for _, other := range []string{vinName, daysName} {
-		best, distance = nearer(name, other, best, distance)
-	}
-	if best == "" {
+	near := inventory.Nearest(name, vinName, daysName)
+	if near == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-func nearer(name, candidate, best string, distance int) (string, int) {
-	if d := edits(name, candidate, distance); d < distance || d == distance && best == "" {
-		return candidate, d
-	}
-	return best, distance
-}
-
-// edits counts the letters to change, add or leave out to make one word of another, as far as limit.
-func edits(a, b string, limit int) int {
-	if max(len(a), len(b))-min(len(a), len(b)) > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost = 1 + slices.Min([]int{before, row[j], row[j+1]})
-			}
-			before, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf("; did you mean %s?", near)
 }

@@ -134,14 +134,15 @@ func (m *Merge) shown(records []*record, overrides Set, dealership func(id strin
 		}
 	}
 	for f, source := range m.Fields {
-		if i := slices.IndexFunc(order, func(r *record) bool { return r.source == source }); i >= 0 && !outdated(order[i], order) {
+		if i := slices.IndexFunc(order, func(r *record) bool { return r.source == source }); i >= 0 && !outdated(order[i], order, f) {
 			take(f, order[i])
 		}
 	}
 	for _, b := range bundles {
 		giver := from[b[0]]
 		for _, f := range b[1:] {
-			if _, chosen := m.Fields[f]; giver != nil && giver != from[f] && !chosen {
+			chosen := from[f] != nil && from[f].source == m.Fields[f]
+			if giver != nil && giver != from[f] && !chosen {
 				v[f], from[f] = giver.values[f], giver
 			}
 		}

@@ -412,3 +412,14 @@ func TestOverridingOneFieldChoosesNoOtherSourceForAnother(t *testing.T) {
 	h.shows(truck, map[string]any{"price": "50.00"})
 	h.mergedShows(path, truck, map[string]any{"price": "200.00"})
 }
+
+func TestMergedVehicleIsSoldWhenItIsSaidToBe(t *testing.T) {
+	h := open(t)
+	path := "/merge-configs/" + h.config(over("A", integration))
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "100"}))
+	h.now = h.now.Add(100 * 24 * time.Hour)
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
+	h.now = h.now.Add(100 * 24 * time.Hour)
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "90"}))
+	h.mergedShows(path, truck, map[string]any{"status": "sold", "@status": "api", "sold_at": "2027-03-03T12:01:00Z", "days_on_lot": 100.0})
+}

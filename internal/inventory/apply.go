@@ -106,6 +106,7 @@ func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
 		r, fresh = w.record(v), true
 	}
 	changed := r.values.Merge(c, w.from.exact())
+	w.said = changed
 	if w.override {
 		v.override(c)
 	}

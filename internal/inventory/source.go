@@ -164,15 +164,21 @@ func joined(order []*record) string {
 		default:
 			all := map[string]string{}
 			for _, r := range slices.Backward(order) {
-				one := map[string]string{}
-				if r.values[Custom] != "" && json.Unmarshal([]byte(r.values[Custom]), &one) == nil { // written by MapOf
-					maps.Copy(all, one)
-				}
+				maps.Copy(all, properties(r.values[Custom]))
 			}
 			return MapOf(all)
 		}
 	}
 	return first
+}
+
+// properties reads a canonical Map.
+func properties(text string) map[string]string {
+	var all map[string]string
+	if text != "" {
+		_ = json.Unmarshal([]byte(text), &all) // written by MapOf
+	}
+	return all
 }
 
 // lastStatus is the last word any source has had on the status. That a source no longer lists the vehicle is a word too,

@@ -106,6 +106,7 @@ func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
 		r, fresh = w.record(v), true
 	}
 	changed := r.values.Merge(c, w.from.exact())
+	w.said = changed
 	if w.override {
 		v.override(c)
 	}
@@ -221,7 +222,7 @@ func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed
 			return err
 		}
 	}
-	parts, err := w.credit(ctx, v, l, told)
+	parts, err := w.credit(ctx, v, was, l, told)
 	if err != nil {
 		return err
 	}

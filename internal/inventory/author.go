@@ -31,14 +31,21 @@ type part struct {
 
 // credit divides changed fields by who gave what is shown now: the writer's own source, which also empties fields, another
 // source, a rule.
-func (w *Writer) credit(ctx context.Context, v *Vehicle, l *look, changed Set) ([]part, error) {
+func (w *Writer) credit(ctx context.Context, v, was *Vehicle, l *look, changed Set) ([]part, error) {
 	parts := []part{{by: &w.authors.self}}
 	for f := range NumFields {
 		if !changed.Has(f) {
 			continue
 		}
 		by := &w.authors.self
-		switch giver := l.from[f]; {
+		giver := l.from[f]
+		switch {
+		case f == Custom && len(v.records) > 1:
+			giver = propertyGiver(w.merge.order(v.records), was.Values[f], v.Values[f])
+		case f == Status && w.turned(v):
+			giver = nil
+		}
+		switch {
 		case l.rules.Has(f):
 			by = w.ruleAuthor(w.ruling.By[f])
 		case giver != nil && giver.source != w.from.id():
@@ -55,6 +62,25 @@ func (w *Writer) credit(ctx context.Context, v *Vehicle, l *look, changed Set) (
 		parts[i].fields.Add(f)
 	}
 	return parts, nil
+}
+
+// propertyGiver is the first record that gives a custom property its new value; nil when some have only gone.
+func propertyGiver(order []*record, was, is string) *record {
+	old, now := properties(was), properties(is)
+	for _, r := range order {
+		for name, value := range properties(r.values[Custom]) {
+			if now[name] == value && old[name] != value {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// turned tells that the writer's own integration has just turned its vehicle to the status that it shows.
+func (w *Writer) turned(v *Vehicle) bool {
+	r := v.own(w.from.id())
+	return r != nil && r.integration() && r.status() != r.storedStatus && r.status() == v.Values[Status]
 }
 
 func (w *Writer) ruleAuthor(index int32) *author {

@@ -39,7 +39,7 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source
 			return errNoVehicle
 		}
 		v, outcome = w.stored[c.VIN], outcomes[0]
-		set := Set{}
+		set := w.said // where a PATCH has written before
 		if override {
 			set = c.Present
 		}

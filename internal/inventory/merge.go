@@ -44,9 +44,9 @@ func (m *Merge) place(source string) int {
 
 func (m *Merge) names(source string) bool { return m.place(source) < len(m.Sources) }
 
-// outdated tells that a source gave the vehicle up while another still lists it.
-func outdated(r *record, records []*record) bool {
-	return !r.goneAt.IsZero() && slices.ContainsFunc(records, func(o *record) bool { return o.goneAt.IsZero() && !o.lead() })
+// outdated tells that a source gave the vehicle up while another that has not says something of the field.
+func outdated(r *record, records []*record, f Field) bool {
+	return !r.goneAt.IsZero() && slices.ContainsFunc(records, func(o *record) bool { return o.goneAt.IsZero() && !o.lead() && o.values[f] != "" })
 }
 
 // status is what the sources of the merge say, in its order: the first that states one, else that they list the vehicle.
@@ -62,7 +62,7 @@ func (m *Merge) status(order []*record) (string, *record) {
 	if i := slices.IndexFunc(order, func(r *record) bool { return says(r) && r.values[Status] != "" }); i >= 0 {
 		return order[i].values[Status], order[i]
 	}
-	if i := slices.IndexFunc(order, says); i >= 0 {
+	if i := slices.IndexFunc(order, func(r *record) bool { return says(r) && r.lists() }); i >= 0 {
 		return StatusActive, order[i]
 	}
 	return lastStatus(order)

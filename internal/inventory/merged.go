@@ -20,6 +20,8 @@ type merged struct {
 	disputed  Set              // fields about which sources disagree
 	conflicts string           // see merged_vehicle
 
+	sold time.Time // when the inventory showed it as sold
+
 	provenance Provenance // of a single record only
 }
 
@@ -36,7 +38,7 @@ func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, 
 		return m, false
 	}
 	own := m.records
-	m.VIN, m.Overrides, m.SourceIntegrationID = v.VIN, v.Overrides, view.merge.latestIntegration(own)
+	m.VIN, m.Overrides, m.SourceIntegrationID, m.sold = v.VIN, v.Overrides, view.merge.latestIntegration(own), v.SoldAt
 	m.CreatedAt = slices.MinFunc(own, func(a, b *record) int { return a.createdAt.Compare(b.createdAt) }).createdAt
 	m.UpdatedAt = slices.MaxFunc(own, func(a, b *record) int { return a.changedAt.Compare(b.changedAt) }).changedAt
 	all := own
@@ -56,7 +58,10 @@ func (m *merged) settle(c calendar, now time.Time) {
 	m.SoldAt = time.Time{}
 	if m.Values[Status] == StatusSold {
 		m.SoldAt = m.UpdatedAt
-		if r := m.from[Status]; r != nil && !r.goneAt.IsZero() {
+		switch r := m.from[Status]; {
+		case m.Overrides.Has(Status):
+			m.SoldAt = m.sold
+		case r != nil && !r.goneAt.IsZero():
 			m.SoldAt = slices.MaxFunc(m.records, func(a, b *record) int { return a.goneAt.Compare(b.goneAt) }).goneAt
 		}
 	}

@@ -31,7 +31,9 @@ type mergeStep struct {
 // drawSequences draws what each source does, in its order.
 func drawSequences(t *rapid.T, vins []string) [][]mergeStep {
 	var list [][]mergeStep
-	for _, from := range []Source{feedOf(integration), feedOf(second), feedOf(third), {Name: SourceAPI}} {
+	adding := feedOf(third)
+	adding.UpdateOnly = rapid.Bool().Draw(t, "adds only")
+	for _, from := range []Source{feedOf(integration), feedOf(second), adding, {Name: SourceAPI}} {
 		steps := make([]mergeStep, rapid.IntRange(0, 4).Draw(t, "steps of "+from.id()))
 		for i := range steps {
 			s := mergeStep{from: from, change: drawChange(t, rapid.SampledFrom(vins).Draw(t, "vin"))}

@@ -369,3 +369,57 @@ func TestDefaultConfigChangesTheInventory(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A source that only adds to what others list keeps no vehicle from being sold, however much it is believed.
+func TestWhatOnlyAddsDoesNotListMergedVehicles(t *testing.T) {
+	h := open(t)
+	a, b := feedOf(integration), feedOf(second)
+	a.UpdateOnly = true
+	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"isDefault":true}`)
+	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.mergedShows(path, truck, map[string]any{"status": "active", "@status": second, "price": "100.00"})
+	h.retire(b, truck)
+	h.shows(truck, map[string]any{"status": "sold"})
+	h.mergedShows(path, truck, map[string]any{"status": "sold", "sold_at": "2026-11-23T12:03:00Z"})
+	h.feeds(a, row(truck, 2, map[Field]string{Status: "active"})) // but its word counts
+	h.shows(truck, map[string]any{"status": "active"})
+	h.mergedShows(path, truck, map[string]any{"status": "active", "@status": integration})
+}
+
+func TestChosenSourceThatSaysNothingLeavesItsBundleTogether(t *testing.T) {
+	h := open(t)
+	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"fieldPriority":{"mileage":"`+second+`","mileage_unit":"`+second+`"}}`)
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Mileage: "100000", MileageUnit: "km"}))
+	h.feeds(feedOf(second), row(truck, 2, map[Field]string{Mileage: "62000"}))
+	h.mergedShows(path, truck, map[string]any{"mileage": 62000.0, "mileage_unit": nil})
+}
+
+func TestOverridingOneFieldChoosesNoOtherSourceForAnother(t *testing.T) {
+	h := open(t)
+	a, b := feedOf(integration), feedOf(second)
+	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"fieldPriority":{"price":"`+second+`"},"isDefault":true}`)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
+	h.retire(a, truck)
+	h.retire(b, truck)
+	for range 2 {
+		h.shows(truck, map[string]any{"price": "200.00"})
+		h.mergedShows(path, truck, map[string]any{"price": "200.00"})
+		h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"exterior_color":"Red"}`)
+	}
+	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","price":"50.00"}`) // which nobody has given up
+	h.shows(truck, map[string]any{"price": "50.00"})
+	h.mergedShows(path, truck, map[string]any{"price": "200.00"})
+}
+
+func TestMergedVehicleIsSoldWhenItIsSaidToBe(t *testing.T) {
+	h := open(t)
+	path := "/merge-configs/" + h.config(over("A", integration))
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "100"}))
+	h.now = h.now.Add(100 * 24 * time.Hour)
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
+	h.now = h.now.Add(100 * 24 * time.Hour)
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "90"}))
+	h.mergedShows(path, truck, map[string]any{"status": "sold", "@status": "api", "sold_at": "2027-03-03T12:01:00Z", "days_on_lot": 100.0})
+}

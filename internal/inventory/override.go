@@ -158,7 +158,7 @@ func (w *Writer) release(ctx context.Context, vin string, set Set) error {
 	return w.write(ctx)
 }
 
-// noteOverrides notes who has set what a PATCH overrides, and forgets what it has released.
+// noteOverrides notes who has set the overrides among some fields, and forgets those that are released.
 func (s *Stock) noteOverrides(ctx context.Context, tx *sqldb.Tenant, v *Vehicle, set Set, from Source) error {
 	for f := range NumFields {
 		if !set.Has(f) || !v.Overrides.Has(f) {

@@ -244,3 +244,16 @@ func TestFaultyRowsAreReadAgain(t *testing.T) {
 		})
 	}
 }
+
+// A POST writes where a PATCH has written, and so changes what is in force.
+func TestPostOfAnOverriddenFieldTellsWhoDidIt(t *testing.T) {
+	h := open(t)
+	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "100"}))
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"90.00","trim":"XL"}`)
+	h.now = h.now.Add(time.Minute)
+	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","price":"80.00","trim":"XL","make":"Ford"}`)
+	o := h.overrides("")
+	if o["price"]["value"] != "80.00" || o["price"]["set_at"] != "2026-11-23T12:02:00Z" || o["trim"]["set_at"] != "2026-11-23T12:01:00Z" || len(o) != 2 {
+		t.Errorf("%v", o)
+	}
+}

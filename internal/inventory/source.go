@@ -134,14 +134,15 @@ func (m *Merge) shown(records []*record, overrides Set, dealership func(id strin
 		}
 	}
 	for f, source := range m.Fields {
-		if i := slices.IndexFunc(order, func(r *record) bool { return r.source == source }); i >= 0 && !outdated(order[i], order) {
+		if i := slices.IndexFunc(order, func(r *record) bool { return r.source == source }); i >= 0 && !outdated(order[i], order, f) {
 			take(f, order[i])
 		}
 	}
 	for _, b := range bundles {
 		giver := from[b[0]]
 		for _, f := range b[1:] {
-			if _, chosen := m.Fields[f]; giver != nil && giver != from[f] && !chosen {
+			chosen := from[f] != nil && from[f].source == m.Fields[f]
+			if giver != nil && giver != from[f] && !chosen {
 				v[f], from[f] = giver.values[f], giver
 			}
 		}
@@ -163,15 +164,21 @@ func joined(order []*record) string {
 		default:
 			all := map[string]string{}
 			for _, r := range slices.Backward(order) {
-				one := map[string]string{}
-				if r.values[Custom] != "" && json.Unmarshal([]byte(r.values[Custom]), &one) == nil { // written by MapOf
-					maps.Copy(all, one)
-				}
+				maps.Copy(all, properties(r.values[Custom]))
 			}
 			return MapOf(all)
 		}
 	}
 	return first
+}
+
+// properties reads a canonical Map.
+func properties(text string) map[string]string {
+	var all map[string]string
+	if text != "" {
+		_ = json.Unmarshal([]byte(text), &all) // written by MapOf
+	}
+	return all
 }
 
 // lastStatus is the last word any source has had on the status. That a source no longer lists the vehicle is a word too,

@@ -396,3 +396,51 @@ func TestPatchBringsNoOldPostBack(t *testing.T) {
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"trim":"XL"}`)
 	h.shows(truck, map[string]any{"price": "120.00", "trim": "XL"})
 }
+
+// Custom properties are joined, so that the first source is not the one that has changed something.
+func TestHistoryNamesWhoChangedAProperty(t *testing.T) {
+	h := open(t)
+	a, b := feedOf(integration), feedOf(second)
+	a.ActorName, b.ActorName = "A", "B"
+	h.stock.Integrations = func(context.Context, *sqldb.Tenant) (map[string]IntegrationName, error) {
+		return map[string]IntegrationName{integration: {"vauto", "A"}, second: {"homenet", "B"}}, nil
+	}
+	h.config(`{"name":"A","sourceIntegrationIds":["` + integration + `","` + second + `"],"isDefault":true}`)
+	custom := func(from Source, text string) { h.feeds(from, row(truck, 2, map[Field]string{Custom: text})) }
+	custom(a, `{"x":"1"}`)
+	custom(b, `{"x":"2","y":"1"}`)
+	custom(b, `{"x":"2","y":"2"}`)
+	custom(b, `{"x":"2"}`)
+	custom(a, ``)
+	want := []string{
+		`A {"custom":{"Old":{},"New":{"x":"1"}},"status":{"Old":null,"New":"active"}}`,
+		`B {"custom":{"Old":{"x":"1"},"New":{"x":"1","y":"1"}}}`,
+		`B {"custom":{"Old":{"x":"1","y":"1"},"New":{"x":"1","y":"2"}}}`,
+		`B {"custom":{"Old":{"x":"1","y":"2"},"New":{"x":"1"}}}`,
+		`B {"custom":{"Old":{"x":"1"},"New":{"x":"2"}}}`,
+	}
+	got := h.history(truck, func(historyLine) string { return "" })
+	for i := range got {
+		got[i] = strings.TrimPrefix(got[i], " by ")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// That somebody once called it active does not make him the one who lists it again.
+func TestHistoryNamesWhoListsAgain(t *testing.T) {
+	h := open(t)
+	a := feedOf(integration)
+	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","status":"active"}`)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.retire(a, truck)
+	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.retire(a, truck)
+	h.feeds(feedOf(second), row(truck, 2, map[Field]string{Price: "100"}))
+	for i, line := range h.told(truck)[1:] {
+		if !strings.Contains(line, " vauto by Nightly ") {
+			t.Errorf("%d: %s", i, line)
+		}
+	}
+}

@@ -21,6 +21,7 @@ type Writer struct {
 	views    []mergeView
 	rules    Rules
 	ruling   Ruling // of the vehicle looked at last
+	said     Set    // what the change made last has changed of its source's record
 	faults   ruleFaults
 	authors  authors
 	scratch  []byte

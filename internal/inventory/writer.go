@@ -100,14 +100,28 @@ func (w *Writer) Refresh(ctx context.Context, vins []string, each func(was, is *
 			continue
 		}
 		was := *v
-		if _, err := w.follow(ctx, v, &was, 0); err != nil {
+		faulty, err := w.follow(ctx, v, &was, 0)
+		if err != nil {
 			return err
+		}
+		if faulty {
+			w.reread(v)
 		}
 		if each != nil && v.Values != was.Values {
 			each(&was, v)
 		}
 	}
 	return w.write(ctx)
+}
+
+// reread has every row about a vehicle read again with its source's next file, so that the file's log tells of faults of rules.
+func (w *Writer) reread(v *Vehicle) {
+	for _, r := range v.records {
+		if r.hash != 0 {
+			r.hash = 0
+			w.marks = append(w.marks, r)
+		}
+	}
 }
 
 // rule runs the rules on a vehicle that shows what its sources say.

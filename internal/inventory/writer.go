@@ -132,9 +132,18 @@ func (w *Writer) rule(v *Vehicle) {
 	}
 	w.ruling.VIN, w.ruling.Keep = v.VIN, covered(v.Overrides)
 	if w.rules.ReadDays {
-		w.ruling.DaysOnLot = w.days.daysNow(v, w.now)
+		w.ruling.DaysOnLot, w.ruling.Recount = w.days.daysNow(v, w.now), w.recount(v)
 	}
 	w.rules.Run(&v.Values, &w.ruling)
+}
+
+// recount counts the days on lot that a vehicle has with other values.
+func (w *Writer) recount(v *Vehicle) func(*Values) int64 {
+	return func(values *Values) int64 {
+		is := *v
+		is.Values = *values
+		return w.days.daysNow(&is, w.now)
+	}
 }
 
 // daysNow are the days on lot of a vehicle whose values have just changed.

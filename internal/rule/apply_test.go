@@ -330,3 +330,23 @@ func TestARuleThatNoLongerCompilesIsLeftOut(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// A rule sees the days on lot that the rules before have left, which are those that the vehicle shows.
+func TestRulesSeeTheDaysThatRulesBeforeHaveLeft(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.rule("Stock day", "", set("date_in_stock", h.now.AddDate(0, 0, -100).Format(time.DateOnly)))
+	old := h.rule("Old", `{"field":"days_on_lot","operator":"greater_than","value":"90"}`, `{"type":"set_field","field":"custom.days","value_expr":"days_on_lot"}`)
+	h.rule("Today", "", set("date_in_stock", h.now.Format(time.DateOnly)))
+	h.file(row(truckVIN, "price", "4000.00"))
+	if v := h.vehicle(truckVIN); v.text("custom") != `{"days":"100"}` || v["days_on_lot"] != 0.0 {
+		t.Error(v)
+	}
+	out := h.must(200, "", "POST", old+"/test", `{"vin":"`+truckVIN+`"}`)
+	if out.at("applied") != true || out.at("conditions.0.actual") != 100.0 || out.at("before.days_on_lot") != 100.0 {
+		t.Error(out)
+	}
+	out = h.must(200, "", "POST", "/rules/test", `{"vin":"`+truckVIN+`","rule":{"conditions":[],"actions":[`+set("date_in_stock", h.now.AddDate(0, 0, -7).Format(time.DateOnly))+`]}}`)
+	if out.at("before.days_on_lot") != 0.0 || out.at("vehicle.days_on_lot") != 7.0 {
+		t.Error(out)
+	}
+}

@@ -223,7 +223,7 @@ func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed
 			return err
 		}
 	}
-	parts, err := w.credit(ctx, v, l, told)
+	parts, err := w.credit(ctx, v, was, l, told)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type part struct {
 
 // credit divides changed fields by who gave what is shown now: the writer's own source, which also empties fields, another
 // source, a rule.
-func (w *Writer) credit(ctx context.Context, v *Vehicle, l *look, changed Set) ([]part, error) {
+func (w *Writer) credit(ctx context.Context, v, was *Vehicle, l *look, changed Set) ([]part, error) {
 	parts := []part{{by: &w.authors.self}}
 	for f := range NumFields {
 		if !changed.Has(f) {
@@ -39,7 +39,7 @@ func (w *Writer) credit(ctx context.Context, v *Vehicle, l *look, changed Set) (
 		}
 		by := &w.authors.self
 		switch giver := l.from[f]; {
-		case l.rules.Has(f):
+		case l.rules.Has(f) && (f != Custom || l.rulesCustom(&was.Values, &v.Values)):
 			by = w.ruleAuthor(w.ruling.By[f])
 		case giver != nil && giver.source != w.from.id():
 			var err error
@@ -55,6 +55,23 @@ func (w *Writer) credit(ctx context.Context, v *Vehicle, l *look, changed Set) (
 		parts[i].fields.Add(f)
 	}
 	return parts, nil
+}
+
+// rulesCustom tells that some custom property which has changed shows something else than the sources say: what rules have set
+// stands beside what sources say.
+func (l *look) rulesCustom(was, is *Values) bool {
+	old, now, said := membersByName(was[Custom]), membersByName(is[Custom]), membersByName(l.sources[Custom])
+	for name := range now {
+		if now[name] != old[name] && now[name] != said[name] {
+			return true
+		}
+	}
+	for name := range old {
+		if now[name] == "" && said[name] != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *Writer) ruleAuthor(index int32) *author {

@@ -350,3 +350,28 @@ func TestRulesSeeTheDaysThatRulesBeforeHaveLeft(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// A source that changes one custom property is named for it, though a rule has set another one.
+func TestHistoryTellsCustomPropertiesOfSourcesFromThoseOfRules(t *testing.T) {
+	h := newHouse(t, Options{})
+	path := h.rule("Lot", "", set("custom.lot", "B"))
+	h.file(row(truckVIN, "price", "4000.00", "custom", `{"colour":"red"}`))
+	want := []string{"created by Nightly", `{"custom":{"new":{"colour":"red","lot":"B"},"old":{"colour":"red"}}} by rule Lot`}
+	then := func(entry string) {
+		t.Helper()
+		want = append(want, entry)
+		if d := cmp.Diff(want, h.history(truckVIN)); d != "" {
+			t.Error(d)
+		}
+	}
+	h.file(row(truckVIN, "custom", `{"colour":"blue"}`))
+	then(`{"custom":{"new":{"colour":"blue","lot":"B"},"old":{"colour":"red","lot":"B"}}} by vauto Nightly`)
+	h.file(row(truckVIN, "custom", `{"doors":"4"}`))
+	then(`{"custom":{"new":{"doors":"4","lot":"B"},"old":{"colour":"blue","lot":"B"}}} by vauto Nightly`)
+	h.must(200, "", "PATCH", path, `{"actions":[`+set("custom.lot", "C")+`]}`)
+	h.must(202, "", "POST", "/rules/apply", "")
+	then(`{"custom":{"new":{"doors":"4","lot":"C"},"old":{"doors":"4","lot":"B"}}} by rule Lot`)
+	h.must(200, "", "PATCH", path, `{"actions":[`+set("custom.doors", "")+`]}`)
+	h.must(202, "", "POST", "/rules/apply", "")
+	then(`{"custom":{"new":{},"old":{"doors":"4","lot":"C"}}} by rule Lot`)
+}

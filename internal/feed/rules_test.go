@@ -210,3 +210,39 @@ func TestRuleFaultsStandInTheLog(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A rule that can't do its work on a row is counted with each file that holds the row, also where that came about after the row
+// was read: by another rule, or by another source.
+func TestRuleFaultsAreCountedWithEachFile(t *testing.T) {
+	w := openFeeds(t)
+	r := w.ruled()
+	in, other := w.integration(mapping.TypeCustom), w.integration(mapping.TypeVAuto)
+	text := published + testVIN(0) + ",BMW,4000,Black,Used,\n"
+	w.drop(in, "a.csv", text)
+	under := w.rule(r, "Under", "internet_price := msrp * 0.95")
+	counted := func(want int64) {
+		t.Helper()
+		text += "no VIN\n" // other bytes each time
+		run := w.drop(in, "a.csv", text)
+		var got int64
+		for _, f := range run.Report.Rules {
+			got += f.Count
+		}
+		if got != want {
+			t.Errorf("%d faults, want %d", got, want)
+		}
+	}
+	counted(1) // all rows anew
+	counted(1)
+	w.drop(other, "b.csv", "VIN,MSRP\n"+testVIN(0)+",5000\n")
+	counted(0)
+	counted(0)
+	w.drop(other, "b.csv", "VIN,MSRP\n"+testVIN(0)+",\n")
+	counted(1)
+	counted(1)
+	if err := r.Delete(t.Context(), w.t, ruler.Actor, under.ID); err != nil {
+		t.Fatal(err)
+	}
+	counted(0)
+	counted(0)
+}

@@ -123,6 +123,7 @@ func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
 	faulty, err := w.follow(ctx, v, &was, c.Line)
 	if faulty {
 		r.hash = 0
+		w.reread(v)
 	}
 	return Updated, err
 }
@@ -138,6 +139,7 @@ func (w *Writer) unchanged(ctx context.Context, v, was *Vehicle, r *record, c *C
 	faulty, err := w.follow(ctx, v, was, c.Line)
 	if faulty {
 		r.hash = 0
+		w.reread(v)
 	}
 	if r.hash != before.hash || before.missed > 0 {
 		w.marks = append(w.marks, r)

@@ -46,7 +46,7 @@ func (w *Writer) credit(ctx context.Context, v, was *Vehicle, l *look, changed S
 			giver = nil
 		}
 		switch {
-		case l.rules.Has(f):
+		case l.rules.Has(f) && (f != Custom || l.rulesCustom(&was.Values, &v.Values)):
 			by = w.ruleAuthor(w.ruling.By[f])
 		case giver != nil && giver.source != w.from.id():
 			var err error
@@ -81,6 +81,23 @@ func propertyGiver(order []*record, was, is string) *record {
 func (w *Writer) turned(v *Vehicle) bool {
 	r := v.own(w.from.id())
 	return r != nil && r.integration() && r.status() != r.storedStatus && r.status() == v.Values[Status]
+}
+
+// rulesCustom tells that some custom property which has changed shows something else than the sources say: what rules have set
+// stands beside what sources say.
+func (l *look) rulesCustom(was, is *Values) bool {
+	old, now, said := membersByName(was[Custom]), membersByName(is[Custom]), membersByName(l.sources[Custom])
+	for name := range now {
+		if now[name] != old[name] && now[name] != said[name] {
+			return true
+		}
+	}
+	for name := range old {
+		if now[name] == "" && said[name] != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *Writer) ruleAuthor(index int32) *author {

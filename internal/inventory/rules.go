@@ -30,6 +30,10 @@ type Ruling struct {
 	DaysOnLot int64
 	Keep      Set // fields people have overridden, which no rule sets
 
+	// Recount counts the days on lot of values of which rules have set what they depend on; nil when DaysOnLot stands whatever
+	// rules set.
+	Recount func(v *Values) int64
+
 	// What the rules did.
 	Set    Set              // fields they have set, be it to what they were before
 	By     [NumFields]int32 // of these, the index of the rule that set it last
@@ -55,7 +59,7 @@ func (s *Stock) Unruled(ctx context.Context, t *sqldb.Tenant, vin string) (Value
 		return Values{}, Ruling{}, err
 	}
 	v.Values, _ = w.merge.shown(v.records, v.Overrides, w.days.has)
-	return v.Values, Ruling{VIN: v.VIN, Keep: covered(v.Overrides), DaysOnLot: w.days.daysNow(v, w.now)}, nil
+	return v.Values, Ruling{VIN: v.VIN, Keep: covered(v.Overrides), DaysOnLot: w.days.daysNow(v, w.now), Recount: w.recount(v)}, nil
 }
 
 // Today is the calendar day it is in each time zone of the group's dealerships and, for vehicles without one, in UTC, as in

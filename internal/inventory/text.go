@@ -3,6 +3,7 @@ package inventory
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,6 +131,15 @@ func members(custom string) iter.Seq[member] {
 	}
 }
 
+// membersByName are the members of a map's canonical text by their names, as JSON.
+func membersByName(custom string) map[string]string {
+	all := map[string]string{}
+	for m := range members(custom) {
+		all[m.name] = m.value
+	}
+	return all
+}
+
 // CustomText is a custom property's text, given the canonical text of them all; "" when there is none.
 func CustomText(custom, name string) string {
 	for m := range members(custom) {
@@ -138,6 +148,30 @@ func CustomText(custom, name string) string {
 		}
 	}
 	return ""
+}
+
+// CustomIndex finds one vehicle's custom properties, of which there may be half a megabyte. The zero value is ready to use.
+type CustomIndex struct {
+	custom  string // that the members are of
+	members []member
+}
+
+// enoughToIndex is the length of a text from which looking through it each time costs more.
+const enoughToIndex = 1000
+
+// Text is CustomText.
+func (x *CustomIndex) Text(custom, name string) string {
+	if len(custom) < enoughToIndex {
+		return CustomText(custom, name)
+	}
+	if custom != x.custom {
+		x.custom, x.members = custom, slices.AppendSeq(x.members[:0], members(custom))
+	}
+	i, ok := slices.BinarySearchFunc(x.members, name, func(m member, name string) int { return strings.Compare(m.name, name) })
+	if !ok {
+		return ""
+	}
+	return unquote(x.members[i].value)
 }
 
 // WithCustom sets a custom property, or takes it away when text is "", and returns the canonical text of all.

@@ -112,3 +112,24 @@ func TestWithCustomIsTheMap(t *testing.T) {
 		t.Errorf("%q, %q", text, detail)
 	}
 }
+
+func TestCustomIndexFindsWhatTheTextHolds(t *testing.T) {
+	var x CustomIndex
+	for _, n := range []int{0, 1, 3, 100, 199, 2} {
+		all := map[string]string{}
+		for i := range n {
+			all[fmt.Sprintf("%d \"ü", i*i%7919)] = fmt.Sprintf("value \\ %d", i)
+		}
+		custom := MapOf(all)
+		for name, want := range all {
+			if got := x.Text(custom, name); got != want {
+				t.Errorf("%d: %q is %q, want %q", n, name, got, want)
+			}
+		}
+		for _, name := range []string{"", "zzz", "0"} {
+			if got := x.Text(custom, name); got != "" {
+				t.Errorf("%d: %q is %q", n, name, got)
+			}
+		}
+	}
+}

@@ -101,14 +101,28 @@ func (w *Writer) Refresh(ctx context.Context, vins []string, each func(was, is *
 			continue
 		}
 		was := *v
-		if _, err := w.follow(ctx, v, &was, 0); err != nil {
+		faulty, err := w.follow(ctx, v, &was, 0)
+		if err != nil {
 			return err
+		}
+		if faulty {
+			w.reread(v)
 		}
 		if each != nil && v.Values != was.Values {
 			each(&was, v)
 		}
 	}
 	return w.write(ctx)
+}
+
+// reread has every row about a vehicle read again with its source's next file, so that the file's log tells of faults of rules.
+func (w *Writer) reread(v *Vehicle) {
+	for _, r := range v.records {
+		if r.hash != 0 {
+			r.hash = 0
+			w.marks = append(w.marks, r)
+		}
+	}
 }
 
 // rule runs the rules on a vehicle that shows what its sources say.
@@ -119,9 +133,18 @@ func (w *Writer) rule(v *Vehicle) {
 	}
 	w.ruling.VIN, w.ruling.Keep = v.VIN, covered(v.Overrides)
 	if w.rules.ReadDays {
-		w.ruling.DaysOnLot = w.days.daysNow(v, w.now)
+		w.ruling.DaysOnLot, w.ruling.Recount = w.days.daysNow(v, w.now), w.recount(v)
 	}
 	w.rules.Run(&v.Values, &w.ruling)
+}
+
+// recount counts the days on lot that a vehicle has with other values.
+func (w *Writer) recount(v *Vehicle) func(*Values) int64 {
+	return func(values *Values) int64 {
+		is := *v
+		is.Values = *values
+		return w.days.daysNow(&is, w.now)
+	}
 }
 
 // daysNow are the days on lot of a vehicle whose values have just changed.

@@ -330,3 +330,48 @@ func TestARuleThatNoLongerCompilesIsLeftOut(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// A rule sees the days on lot that the rules before have left, which are those that the vehicle shows.
+func TestRulesSeeTheDaysThatRulesBeforeHaveLeft(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.rule("Stock day", "", set("date_in_stock", h.now.AddDate(0, 0, -100).Format(time.DateOnly)))
+	old := h.rule("Old", `{"field":"days_on_lot","operator":"greater_than","value":"90"}`, `{"type":"set_field","field":"custom.days","value_expr":"days_on_lot"}`)
+	h.rule("Today", "", set("date_in_stock", h.now.Format(time.DateOnly)))
+	h.file(row(truckVIN, "price", "4000.00"))
+	if v := h.vehicle(truckVIN); v.text("custom") != `{"days":"100"}` || v["days_on_lot"] != 0.0 {
+		t.Error(v)
+	}
+	out := h.must(200, "", "POST", old+"/test", `{"vin":"`+truckVIN+`"}`)
+	if out.at("applied") != true || out.at("conditions.0.actual") != 100.0 || out.at("before.days_on_lot") != 100.0 {
+		t.Error(out)
+	}
+	out = h.must(200, "", "POST", "/rules/test", `{"vin":"`+truckVIN+`","rule":{"conditions":[],"actions":[`+set("date_in_stock", h.now.AddDate(0, 0, -7).Format(time.DateOnly))+`]}}`)
+	if out.at("before.days_on_lot") != 0.0 || out.at("vehicle.days_on_lot") != 7.0 {
+		t.Error(out)
+	}
+}
+
+// A source that changes one custom property is named for it, though a rule has set another one.
+func TestHistoryTellsCustomPropertiesOfSourcesFromThoseOfRules(t *testing.T) {
+	h := newHouse(t, Options{})
+	path := h.rule("Lot", "", set("custom.lot", "B"))
+	h.file(row(truckVIN, "price", "4000.00", "custom", `{"colour":"red"}`))
+	want := []string{"created by Nightly", `{"custom":{"new":{"colour":"red","lot":"B"},"old":{"colour":"red"}}} by rule Lot`}
+	then := func(entry string) {
+		t.Helper()
+		want = append(want, entry)
+		if d := cmp.Diff(want, h.history(truckVIN)); d != "" {
+			t.Error(d)
+		}
+	}
+	h.file(row(truckVIN, "custom", `{"colour":"blue"}`))
+	then(`{"custom":{"new":{"colour":"blue","lot":"B"},"old":{"colour":"red","lot":"B"}}} by vauto Nightly`)
+	h.file(row(truckVIN, "custom", `{"doors":"4"}`))
+	then(`{"custom":{"new":{"doors":"4","lot":"B"},"old":{"colour":"blue","lot":"B"}}} by vauto Nightly`)
+	h.must(200, "", "PATCH", path, `{"actions":[`+set("custom.lot", "C")+`]}`)
+	h.must(202, "", "POST", "/rules/apply", "")
+	then(`{"custom":{"new":{"doors":"4","lot":"C"},"old":{"doors":"4","lot":"B"}}} by rule Lot`)
+	h.must(200, "", "PATCH", path, `{"actions":[`+set("custom.doors", "")+`]}`)
+	h.must(202, "", "POST", "/rules/apply", "")
+	then(`{"custom":{"new":{},"old":{"doors":"4","lot":"C"}}} by rule Lot`)
+}

@@ -44,7 +44,7 @@ type test struct {
 	subject
 	operator Operator
 	how      how
-	texts    []string        // to be equal to one of, to contain, or to come after or before
+	texts    []string        // to be equal to one of (in order), to contain, or to come after or before
 	limit    decimal.Decimal // to be above or below
 }
 
@@ -112,7 +112,11 @@ func (t *test) holdsNumber(d decimal.Decimal) bool {
 }
 
 func (t *test) among(text string) bool {
-	return slices.Contains(t.texts, text)
+	if t.operator == In {
+		_, found := slices.BinarySearch(t.texts, text)
+		return found
+	}
+	return text == t.texts[0]
 }
 
 func (t *test) hasItem(list string) bool {
@@ -235,6 +239,7 @@ func testOf(s subject, o Operator, value string, now time.Time) (t test, detail 
 		}
 		t.texts = append(t.texts, text)
 	}
+	slices.Sort(t.texts)
 	return t, ""
 }
 

@@ -79,6 +79,12 @@ type scene struct {
 	values *inventory.Values
 	ruling *inventory.Ruling
 	reason string // why a node has yielded nothing
+	index  inventory.CustomIndex
+}
+
+// property is the text of a custom property, "" when it is empty.
+func (s *scene) property(name string) string {
+	return s.index.Text(s.values[inventory.Custom], name)
 }
 
 // Reasons why an expression yields nothing, beside empty fields.
@@ -169,7 +175,7 @@ func (n *node) calculate(a, b number, s *scene) (result number, ok bool) {
 
 // customNumber reads a custom property as a number.
 func (n *node) customNumber(s *scene) (number, bool) {
-	text := inventory.CustomText(s.values[inventory.Custom], n.name)
+	text := s.property(n.name)
 	d, ok := readNumber(text)
 	switch {
 	case text == "":
@@ -205,7 +211,7 @@ func (n *node) empty(s *scene) bool {
 	case fieldRef:
 		return s.values[n.field] == ""
 	case customRef:
-		return inventory.CustomText(s.values[inventory.Custom], n.name) == ""
+		return s.property(n.name) == ""
 	case coalesce:
 		return n.args[0].empty(s) && n.args[1].empty(s)
 	}
@@ -222,7 +228,7 @@ func (n *node) text(s *scene) (text string, ok bool) {
 	case fieldRef:
 		text = s.values[n.field]
 	case customRef:
-		text = inventory.CustomText(s.values[inventory.Custom], n.name)
+		text = s.property(n.name)
 	case choice, coalesce:
 		if branch := n.branch(s); branch != nil {
 			return branch.text(s)

@@ -76,6 +76,9 @@ func (e *effect) apply(s *scene, index int) (reason string) {
 
 func (s *scene) set(f inventory.Field, text string, index int) {
 	s.values[f] = text
+	if (f == inventory.DateInStock || f == inventory.Status) && s.ruling.Recount != nil {
+		s.ruling.DaysOnLot = s.ruling.Recount(s.values)
+	}
 	s.ruling.Set.Add(f)
 	s.ruling.By[f] = int32(index)
 }

@@ -278,6 +278,7 @@ func TestTrial(t *testing.T) {
 	want := Trial{
 		Conditions: []Verdict{{r.Conditions[0], false, "RR"}, {r.Conditions[1], true, "35997.00"}, {r.Conditions[2], true, ""}, {r.Conditions[3], false, "120"}},
 		Values:     truck(),
+		DaysOnLot:  120,
 		Warnings:   []errs.Fault{errs.At("#/conditions/0/field", `custom.paint code is no number: "RR"`)},
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -293,6 +294,7 @@ func TestTrial(t *testing.T) {
 		Conditions: []Verdict{{r.Conditions[0], true, truckVIN}},
 		Applied:    true,
 		Values:     after,
+		DaysOnLot:  120,
 		Set:        inventory.SetOf(inventory.Price, inventory.Custom),
 		Warnings: []errs.Fault{
 			errs.At("#/actions/1/field", "msrp is overridden and was left alone"),

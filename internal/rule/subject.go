@@ -75,7 +75,7 @@ func (s subject) kind() inventory.Kind {
 func (s *subject) text(v *scene) string {
 	switch s.origin {
 	case ofCustom:
-		return inventory.CustomText(v.values[inventory.Custom], s.name)
+		return v.property(s.name)
 	case ofVIN:
 		return v.ruling.VIN
 	case ofDays:

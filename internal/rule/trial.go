@@ -12,6 +12,7 @@ type Trial struct {
 	Conditions []Verdict // in the rule's order
 	Applied    bool      // all conditions hold
 	Values     inventory.Values
+	DaysOnLot  int64
 	Set        inventory.Set // fields the rule has set, be it to what they were before
 	Warnings   []errs.Fault  // by pointers relative to the rule's body
 }
@@ -26,8 +27,8 @@ type Verdict struct {
 // Test runs the rule, be it enabled or not, on one vehicle, described by its values and by the VIN, the days on
 // lot and the overridden fields of a ruling. Neither is changed.
 func (c *Compiled) Test(v inventory.Values, about inventory.Ruling) Trial {
-	out := Trial{Applied: true, Values: v, Conditions: make([]Verdict, len(c.tests))}
-	r := inventory.Ruling{VIN: about.VIN, DaysOnLot: about.DaysOnLot, Keep: about.Keep}
+	out := Trial{Applied: true, Values: v, DaysOnLot: about.DaysOnLot, Conditions: make([]Verdict, len(c.tests))}
+	r := inventory.Ruling{VIN: about.VIN, DaysOnLot: about.DaysOnLot, Keep: about.Keep, Recount: about.Recount}
 	s := scene{values: &out.Values, ruling: &r}
 	for i := range c.tests {
 		t := &c.tests[i]
@@ -49,7 +50,7 @@ func (c *Compiled) Test(v inventory.Values, about inventory.Ruling) Trial {
 			out.warn(e.pointer, fmt.Sprintf("%s was left alone: %s", e.subject, reason))
 		}
 	}
-	out.Set = r.Set
+	out.Set, out.DaysOnLot = r.Set, r.DaysOnLot
 	return out
 }
 

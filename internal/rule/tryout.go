@@ -68,6 +68,7 @@ func (r *Rules) try(ctx context.Context, t *sqldb.Tenant, c *Compiled, before []
 		}
 		met := out.About
 		InOrder(r.compiled(t.Group(), before)).Run(&out.Before, &met)
+		out.About.DaysOnLot = met.DaysOnLot
 	}
 	out.Trial = c.Test(out.Before, out.About)
 	return out, nil

@@ -120,7 +120,7 @@ func tryoutOutputOf(t *Tryout, sensitive bool) *tryoutOutput {
 		b.Conditions[i] = verdictBody{v.Field, v.Operator, v.Value, v.Holds, v.shown(sensitive)}
 	}
 	b.Before = inventory.Sample{VIN: t.About.VIN, DaysOnLot: t.About.DaysOnLot, Values: t.Before, Sensitive: sensitive}
-	b.Vehicle = inventory.Sample{VIN: t.About.VIN, DaysOnLot: t.About.DaysOnLot, Values: t.Values, Sensitive: sensitive}
+	b.Vehicle = inventory.Sample{VIN: t.About.VIN, DaysOnLot: t.DaysOnLot, Values: t.Values, Sensitive: sensitive}
 	if b.Changed = inventory.ChangesBetween(&t.Before, &t.Values); !sensitive {
 		b.Changed, _ = b.Changed.Public()
 	}

@@ -66,7 +66,7 @@ func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 // sends a number should hear how numbers are sent.
 type textInput struct {
 	text  *string
-	wrong bool // some other type; there is a text all the same, so that it is not taken for missing
+	wrong string // what is wrong with one of some other type; there is a text all the same, so that it is not taken for missing
 }
 
 // Schema implements huma.SchemaProvider. The keywords stand among the extensions, which document them but leave the
@@ -82,16 +82,31 @@ func (in *textInput) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	var text string
-	in.wrong = json.Unmarshal(b, &text) != nil
+	if json.Unmarshal(b, &text) != nil {
+		in.wrong = noString(b)
+	}
 	in.text = &text
 	return nil
 }
 
+// noString says how a JSON value that is no string ought to have been sent.
+func noString(b []byte) string {
+	switch b[0] {
+	case '[':
+		return `must be a string; a list is written with commas, as in "Ford, Kia"`
+	case '{':
+		return "must be a string"
+	case 't', 'f':
+		return `must be a string, as in "` + string(b) + `"`
+	}
+	return `must be a string; numbers are sent as strings too, as in "5000"`
+}
+
 func (in textInput) faults(pointer string) []errs.Fault {
-	if !in.wrong {
+	if in.wrong == "" {
 		return nil
 	}
-	return []errs.Fault{errs.At(pointer, `must be a string; numbers are sent as strings too, as in "5000"`)}
+	return []errs.Fault{errs.At(pointer, in.wrong)}
 }
 
 type conditionInput struct {

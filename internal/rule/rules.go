@@ -228,10 +228,14 @@ func judged(in Rule, admin bool, now time.Time) (*Compiled, []errs.Fault) {
 
 // invalid is the refusal of a rule, nil without faults.
 func invalid(faults []errs.Fault) error {
+	return refusal("The rule can't be used as given; errors lists every fault.", faults)
+}
+
+func refusal(detail string, faults []errs.Fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return errs.Invalid("invalid", "The rule can't be used as given; errors lists every fault.", faults...)
+	return errs.Invalid("invalid", detail, faults...)
 }
 
 // at are the faults at one place.

@@ -112,14 +112,14 @@ func (in textInput) faults(pointer string) []errs.Fault {
 type conditionInput struct {
 	Field    string    `json:"field" doc:"A field of vehicles, vin, days_on_lot, or custom.<name>." example:"price"`
 	Operator string    `json:"operator" enum:"equals,not_equals,contains,in,greater_than,less_than,is_empty,is_not_empty" doc:"Strings compare case-sensitively; in takes a list with commas; greater_than and less_than compare numbers, dates and times." example:"less_than"`
-	Value    textInput `json:"value,omitempty" doc:"A string, numbers too; left out with is_empty and is_not_empty."`
+	Value    textInput `json:"value,omitempty" doc:"A string, numbers too; left out with is_empty and is_not_empty." example:"\"5000\""`
 }
 
 type actionInput struct {
 	Type      string    `json:"type" enum:"set_field"`
 	Field     string    `json:"field" doc:"A field of vehicles, or custom.<name>." example:"price"`
-	Value     textInput `json:"value,omitempty" doc:"What the field is set to, a string; a list is written with commas, an empty one empties the field. Either this or value_expr."`
-	ValueExpr textInput `json:"value_expr,omitempty" doc:"Arithmetic over the vehicle's fields in exact decimals. A missing operand or a division by zero leaves the field alone and is reported."`
+	Value     textInput `json:"value,omitempty" doc:"What the field is set to, a string; a list is written with commas, an empty one empties the field. Either this or value_expr." example:"\"5000\""`
+	ValueExpr textInput `json:"value_expr,omitempty" doc:"Arithmetic over the vehicle's fields in exact decimals. A missing operand or a division by zero leaves the field alone and is reported. Either this or value, as in price * 0.95."`
 }
 
 func conditionsOf(list []conditionInput) []Condition {

@@ -69,7 +69,7 @@ func (s *Stores) NewFeeds(f *feed.Feeds, c Feeds) (*job.Queue, error) {
 		}
 		return err
 	}})
-	s.handleRefreshes(q, f.Stock, shared)
+	s.handleRefreshes(q, f.Stock, shared, f.Log)
 	return q, nil
 }
 

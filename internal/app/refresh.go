@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"carfluence/internal/inventory"
@@ -29,14 +30,21 @@ type newDay struct{}
 func (newDay) Kind() string { return "rules.day" }
 
 // handleRefreshes lets the queue carry out the stock's refreshes.
-func (s *Stores) handleRefreshes(q *job.Queue, stock *inventory.Stock, shared *processors) {
+func (s *Stores) handleRefreshes(q *job.Queue, stock *inventory.Stock, shared *processors, log *slog.Logger) {
 	stock.EnqueueRefresh = func(ctx context.Context, tx *sqldb.Tenant, id string) error {
 		return q.Enqueue(ctx, tx.DB(), refreshVehicles{tx.Group(), id})
 	}
 	job.Handle(q, job.Worker[refreshVehicles]{
 		Work: func(ctx context.Context, a refreshVehicles) error {
 			defer shared.share()()
-			return stock.RunRefresh(ctx, s.Stock.Tenant(a.Group), a.ID)
+			if err := stock.RunRefresh(ctx, s.Stock.Tenant(a.Group), a.ID); err != nil {
+				return err
+			}
+			r, err := stock.Refreshed(ctx, s.Stock.Tenant(a.Group), a.ID)
+			if err == nil {
+				log.Info("vehicles looked at anew", "group", a.Group, "run", r.ID, "reason", r.Reason, "dry", r.Dry, "status", r.Status, "total", r.Total, "vehicles", r.Vehicles)
+			}
+			return err
 		},
 		GaveUp: func(ctx context.Context, a refreshVehicles, _ error) error {
 			return stock.FailRefresh(ctx, s.Stock.Tenant(a.Group), a.ID, "The vehicles could not all be looked at; the server's log says why. What is done stays, and a further run goes on from the start.")

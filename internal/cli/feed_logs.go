@@ -187,7 +187,11 @@ func (c *console) printCounts(r feed.Run) {
 	if n.Skipped > 0 {
 		c.printf("  skipped    %s (about no vehicle of ours; not counted as rows)\n", count(n.Skipped))
 	}
-	c.printf("  warnings   %s\n  missing    %s (listed before, not in this file)\n  sold       %s (of the missing)\n", count(n.Warnings), count(n.Missing), count(n.Sold))
+	c.printf("  warnings   %s\n  missing    %s (listed before, not in this file)\n", count(n.Warnings), count(n.Missing))
+	if r.Report.Moved > 0 {
+		c.printf("  moved      %s (of the missing, to other integrations that list them)\n", count(r.Report.Moved))
+	}
+	c.printf("  sold       %s (of the missing)\n", count(n.Sold))
 }
 
 // printWould tells what a held file would do, and how to decide.

@@ -199,6 +199,19 @@ type runBodyRead struct {
 	} `json:"errors"`
 }
 
+// A car that another store's file lists by now is no sale, and the report tells where it has gone.
+func TestMovedVehiclesAreReported(t *testing.T) {
+	y := newYard(t)
+	y.must(exitOK, "feed", "add", "Other store", "--type", "custom", "--dealer", "Lakeside", "--strategy", "overwrite")
+	y.must(exitOK, "feed", "push", y.file("a1.csv", vehicles(0, 3)), "--integration", y.integration)
+	y.must(exitOK, "feed", "push", y.file("b1.csv", vehicles(2, 3)), "--integration", "Other store")
+	out, _ := y.must(exitOK, "feed", "push", y.file("a2.csv", vehicles(0, 2)), "--integration", y.integration)
+	y.shows(out, `missing +1 `, `moved +1 \(of the missing, to other integrations that list them\)`, `sold +0 `)
+	if out, _ = y.must(exitOK, "feed", "push", y.file("a3.csv", vehicles(0, 1)), "--integration", y.integration); strings.Contains(out, "moved") {
+		t.Error(out)
+	}
+}
+
 func TestDiscardedFilesChangeNothing(t *testing.T) {
 	y := newYard(t)
 	y.must(exitOK, "feed", "push", y.file("a.csv", vehicles(0, 20)))

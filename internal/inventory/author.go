@@ -9,8 +9,11 @@ import (
 // author is whom an entry of the history names.
 type author struct{ source, actorType, actorID, actorName, file string }
 
-// What the history calls a change that a rule made.
-const sourceRule = "rule"
+// What the history calls a change that a rule made, and one that uncovers what an integration had said that is deleted now.
+const (
+	sourceRule        = "rule"
+	sourceIntegration = "integration"
+)
 
 // authors are those a writer has named so far.
 type authors struct {
@@ -124,7 +127,7 @@ func (w *Writer) sourceAuthor(ctx context.Context, source string) (*author, erro
 			return nil, err
 		}
 		in := names[source] // nothing for one that was deleted
-		a = &author{cmp.Or(in.Type, "integration"), "integration", source, in.Name, ""}
+		a = &author{cmp.Or(in.Type, sourceIntegration), "integration", source, in.Name, ""}
 	}
 	if w.authors.sources == nil {
 		w.authors.sources = map[string]*author{}

@@ -14,7 +14,8 @@ func unknownField(name string) string {
 	return detail
 }
 
-// Nearest is the name of the field, or of the other ones given, that is spelled most like a text; "" when none is near.
+// Nearest is the name of the field, or of the other ones given, that is spelled most like a text, else the first field whose
+// name goes on where the text ends; "" when there is none.
 func Nearest(text string, others ...string) (nearest string) {
 	meant := letters(text)
 	if len(meant) > maxText {
@@ -31,6 +32,11 @@ func Nearest(text string, others ...string) (nearest string) {
 	}
 	for _, name := range others {
 		look(name)
+	}
+	for f := Field(0); nearest == "" && f < NumFields; f++ {
+		if strings.HasPrefix(fields[f].name, strings.ToLower(text)+"_") {
+			nearest = fields[f].name
+		}
 	}
 	return nearest
 }

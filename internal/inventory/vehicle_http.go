@@ -224,8 +224,8 @@ type (
 	historyEntry struct {
 		ChangeType    string                  `json:"change_type" enum:"created,price_change,status_change,field_update"`
 		ChangedFields map[string]historyValue `json:"changed_fields" doc:"Old and new value by field, typed as in the vehicle."`
-		Source        string                  `json:"source" enum:"api,import,rule,vauto,homenet,elead,custom,integration" doc:"api: a call; import: a file of the command line; rule: a rule; else the type of the integration, integration for one that was deleted."`
-		ActorType     *string                 `json:"actor_type" doc:"person or api_key for calls, integration for its files, rule for a rule, system for the command line."`
+		Source        string                  `json:"source" enum:"api,import,vauto,homenet,elead,custom,rule,integration" doc:"api: a call; import: a file of the command line; rule: a rule, or that one was taken back; the type of the integration else, or integration where that is deleted."`
+		ActorType     *string                 `json:"actor_type" doc:"person or api_key for calls, integration for its files, rule for what a rule made of them, system for the command line and the calendar."`
 		ActorID       *string                 `json:"actor_id"`
 		ActorName     *string                 `json:"actor_name"`
 		File          *string                 `json:"file" doc:"Name of the file that brought the change."`

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -523,6 +524,17 @@ func (h *house) history(vin string, describe func(historyLine) string) (lines []
 func (h *house) told(vin string) []string {
 	h.Helper()
 	return h.history(vin, func(e historyLine) string { return e.ChangeType + " " + e.Source })
+}
+
+// What the history may name as the source of a change stands in the document.
+func TestSourcesOfHistoryAreDocumented(t *testing.T) {
+	field, _ := reflect.TypeFor[historyEntry]().FieldByName("Source")
+	documented := strings.Split(field.Tag.Get("enum"), ",")
+	for _, source := range []string{SourceAPI, SourceImport, sourceRule, sourceIntegration} {
+		if !slices.Contains(documented, source) {
+			t.Errorf("%s is not among %q", source, documented)
+		}
+	}
 }
 
 func TestHistoryTellsWhatHappened(t *testing.T) {

@@ -232,6 +232,9 @@ func TestRulesThatReadTheDaysRunDaily(t *testing.T) {
 	if got := h.history(truckVIN); !strings.HasSuffix(got[len(got)-1], "by rule Aged") {
 		t.Error(got)
 	}
+	if log := h.log.String(); strings.Count(log, "rules run for a new day") != 2 || !strings.Contains(log, "status=completed total=1 vehicles=1") {
+		t.Error(log)
+	}
 	h.now = time.Date(2026, 12, 24, 12, 0, 0, 0, time.UTC) // after a month of sleep
 	day()
 	day()

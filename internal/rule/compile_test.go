@@ -53,6 +53,22 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+func TestFaultsNameWhatWasMeant(t *testing.T) {
+	_, faults := Compile(rule(to("updated_at", "x"), to("body", "SUV"), to("Exterior", "x")), now)
+	_, more := Compile(Rule{Name: "n", Conditions: []Condition{where("created_at", LessThan, "2026-01-01"), where("color", Equals, "Black"), where("stock", Equals, "1")}, Actions: []Action{to("trim", "x")}}, now)
+	want := []string{
+		"#/actions/0/field is computed and can't be set",
+		"#/actions/1/field is not a field of vehicles; did you mean body_style?",
+		"#/actions/2/field is not a field of vehicles; did you mean exterior_color?",
+		"#/conditions/0/field is computed, and rules can't read it",
+		"#/conditions/1/field is not a field of vehicles",
+		"#/conditions/2/field is not a field of vehicles; did you mean stock_number?",
+	}
+	if d := cmp.Diff(want, told(append(faults, more...))); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestRulesHaveLimits(t *testing.T) {
 	yes, act := where("make", Equals, "Ford"), to("trim", "x")
 	full := Rule{Name: strings.Repeat("é", MaxName), Conditions: slices.Repeat([]Condition{yes}, MaxConditions), Actions: slices.Repeat([]Action{act}, MaxActions)}

@@ -150,7 +150,7 @@ func TestConditionsAreRefused(t *testing.T) {
 		{where("Price", LessThan, "5"), "/field is not a field of vehicles; did you mean price?"},
 		{where("daysonlot", GreaterThan, "5"), "/field is not a field of vehicles; did you mean days_on_lot?"},
 		{where("colour", Equals, "x"), "/field is not a field of vehicles"},
-		{where("created_at", IsEmpty), "/field is not a field of vehicles"},
+		{where("created_at", IsEmpty), "/field is computed, and rules can't read it"},
 		{where("custom.", Equals, "x"), "/field must name a property of 1 to 200 characters after custom."},
 		{where("custom."+long, Equals, "x"), "/field must name a property of 1 to 200 characters after custom."},
 		{where("price", "is", "5"), "/operator must be one of equals, not_equals, contains, in, greater_than, less_than, is_empty, is_not_empty"},

@@ -111,6 +111,8 @@ func TestExpressionsAreRefused(t *testing.T) {
 		{"\n\n  price + ", "3:11 the expression ends too early"}, {`make == "Ford`, "1:14 a text has no closing quotation mark"}, {`"\q"`, "1:3 a text has an unknown escape; write a backslash twice"},
 		{"5x", `1:2 "x" does not belong to a number`}, {"min(1,", "1:7 the expression ends too early"}, {"price ? 1", "1:10 the expression ends too early"}, {"€5", `1:1 "€" is not expected here`}, {"price @ 5", `1:7 "@" is not expected here`},
 		{"min(1 2)", `1:7 "2" is not expected here`}, {"min(,)", `1:5 "," is not expected here`}, {"[1", "1:3 the expression ends too early"},
+		{"price * 0,95", `1:10 "," is not expected here; decimals have a point, as in 0.95`}, {"price, 5", `1:6 "," is not expected here`}, {"price * 95 %", "1:13 the expression ends too early; % is the remainder of a division: write 0.95 for 95 percent"},
+		{"price × 0.95", `1:7 "×" is not expected here; write *`}, {"price ÷ 2", `1:7 "÷" is not expected here; write /`}, {"price − 2", `1:7 "−" is not expected here; write -`}, {"make == “Ford”", `1:9 "“" is not expected here; write plain quotation marks`},
 		// numbers in other notations
 		{"1e3", `1:1 "1e3" must be written as a plain number, as in 1000 or 0.95`}, {"0x10", `1:1 "0x10" must be written as a plain number, as in 1000 or 0.95`}, {"0b1", `1:1 "0b1" must be written as a plain number, as in 1000 or 0.95`},
 		{"0o7", `1:1 "0o7" must be written as a plain number, as in 1000 or 0.95`}, {"1.", `1:1 "1." must have digits after its point`}, {"1E400", `1:1 "1E400" must be written as a plain number, as in 1000 or 0.95`},
@@ -118,6 +120,8 @@ func TestExpressionsAreRefused(t *testing.T) {
 		{"1 + 0." + strings.Repeat("0", 20), `1:5 "0.00000000000000000000" has too many digits; 18 are enough for any amount`}, {strings.Repeat("9", 900), `1:1 "` + strings.Repeat("9", 40) + `…" has too many digits; 18 are enough for any amount`},
 		// names
 		{"pric", `1:1 "pric" is not a field of vehicles; did you mean price?`}, {"1 + colour", `1:5 "colour" is not a field of vehicles`}, {"$env", `1:1 "$env" is not a field of vehicles`}, {"preis_für_händler", `1:1 "preis_für_händler" is not a field of vehicles`},
+		{"internet-price", `1:1 "internet" is not a field of vehicles; did you mean internet_price?`}, {"created_at", `1:1 "created_at" is computed, and rules can't read it`}, {"null", "1:1 null can't be used; write ?? to say what stands for an empty field"},
+		{"source_integration_id", `1:1 "source_integration_id" is computed, and rules can't read it`},
 		{"$env.price", "1:6 only custom has properties, as in custom.colour"}, {`$env["price"]`, "1:5 only custom has properties, as in custom.colour"}, {"custom", `1:1 custom is no value; name one of its properties, as in custom.colour or custom["paint code"]`},
 		{"tags", "1:1 tags is a list, which expressions can't read"}, {"tags[0]", "1:5 only custom has properties, as in custom.colour"}, {"photos == 1", "1:1 photos is a list, which expressions can't read"}, {"custom[0]", `1:7 a property is named by a text, as in custom["paint code"]`},
 		{"custom[make]", `1:7 a property is named by a text, as in custom["paint code"]`}, {`custom[" "]`, `1:7 a property is named by a text, as in custom["paint code"]`}, {"custom.a.b", "1:10 only custom has properties, as in custom.colour"}, {"price.x", "1:7 only custom has properties, as in custom.colour"},

@@ -62,6 +62,13 @@ var instead = map[string]string{
 	"in": "join comparisons by ||", "#": "there are no loops and no comments", "..": "there are no lists and loops",
 }
 
+// signs are what word processors write, and what is meant by it.
+var signs = map[rune]string{
+	'×': "*", '÷': "/", '−': "-", '–': "-", '“': plainMarks, '”': plainMarks, '„': plainMarks, '‘': plainMarks, '’': plainMarks,
+}
+
+const plainMarks = "plain quotation marks"
+
 // parse reads an expression. It is nil when there are faults.
 func (s *source) parse(text string) ast.Node {
 	if !s.readable(text) {
@@ -193,7 +200,7 @@ func (s *source) refused(err error) {
 	case strings.Contains(e.Message, "maximum allowed nodes"):
 		s.fault(e.Location, "the expression has more than %d parts", MaxNodes)
 	case strings.HasPrefix(e.Message, "unexpected token EOF"), strings.HasPrefix(e.Message, "unexpected end"):
-		s.fault(file.Location{From: len(s.runes)}, "the expression ends too early")
+		s.fault(file.Location{From: len(s.runes)}, "the expression ends too early%s", s.percent())
 	case strings.Contains(e.Message, "cannot be mixed"):
 		s.fault(e.Location, "put brackets around what belongs to ??, as in (sale_price ?? price) * 0.95")
 	case strings.Contains(e.Message, "not terminated"):
@@ -203,8 +210,30 @@ func (s *source) refused(err error) {
 	case strings.Contains(e.Message, "bad number"):
 		s.fault(e.Location, "%s does not belong to a number", what)
 	default:
-		s.fault(e.Location, "%s is not expected here", what)
+		s.fault(e.Location, "%s is not expected here%s", what, s.meant(e.Location.From))
 	}
+}
+
+// percent is a hint for whoever wrote percent, "" elsewhere.
+func (s *source) percent() string {
+	if !strings.HasSuffix(strings.TrimSpace(string(s.runes)), "%") {
+		return ""
+	}
+	return "; % is the remainder of a division: write 0.95 for 95 percent"
+}
+
+// meant is a hint for whoever wrote a number or a sign as it is printed, "" elsewhere.
+func (s *source) meant(at int) string {
+	if at >= len(s.runes) {
+		return ""
+	}
+	if sign := signs[s.runes[at]]; sign != "" {
+		return "; write " + sign
+	}
+	if s.runes[at] == ',' && at > 0 && at+1 < len(s.runes) && unicode.IsDigit(s.runes[at-1]) && unicode.IsDigit(s.runes[at+1]) {
+		return "; decimals have a point, as in 0.95"
+	}
+	return ""
 }
 
 // fieldKind is what a field is in an expression.

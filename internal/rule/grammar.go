@@ -70,10 +70,12 @@ func (g *grammar) node(tree ast.Node) *node {
 		}
 		return g.refuse(at, "fields have no functions")
 	case *ast.NilNode:
-		return g.refuse(at, "nil can't be used; write ?? to say what stands for an empty field")
+		return g.refuse(at, nothing, "nil")
 	}
 	return g.refuse(at, "%s can't be used in an expression", g.word(at))
 }
+
+const nothing = "%s can't be used; write ?? to say what stands for an empty field"
 
 func (g *grammar) reference(name string, at file.Location) *node {
 	switch name {
@@ -84,11 +86,13 @@ func (g *grammar) reference(name string, at file.Location) *node {
 		return &node{op: daysRef, kind: numeric}
 	case customName:
 		return g.refuse(at, `custom is no value; name one of its properties, as in custom.colour or custom["paint code"]`)
+	case "null":
+		return g.refuse(at, nothing, name)
 	}
 	f, ok := inventory.FieldNamed(name)
 	switch {
 	case !ok:
-		return g.refuse(at, "%s is not a field of vehicles%s", g.word(at), suggestion(name))
+		return g.refuse(at, "%s %s", g.word(at), noField(name))
 	case fieldKind(f) == broken:
 		return g.refuse(at, "%s is a list, which expressions can't read", name)
 	}
@@ -303,7 +307,15 @@ func (g *grammar) call(name string, trees []ast.Node, at file.Location) *node {
 	return n
 }
 
-// suggestion is a phrase that names the nearest field, "" when none is near.
+// noField says of a name that it names no field rules can look at.
+func noField(name string) string {
+	if inventory.Computed(name) {
+		return "is computed, and rules can't read it"
+	}
+	return "is not a field of vehicles" + suggestion(name)
+}
+
+// suggestion is a phrase that names the nearest field, "" when there is none.
 func suggestion(name string) string {
 	near := inventory.Nearest(name, vinName, daysName)
 	if near == "" {

@@ -66,7 +66,7 @@ func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 // sends a number should hear how numbers are sent.
 type textInput struct {
 	text  *string
-	wrong bool // some other type; there is a text all the same, so that it is not taken for missing
+	wrong string // what is wrong with one of some other type; there is a text all the same, so that it is not taken for missing
 }
 
 // Schema implements huma.SchemaProvider. The keywords stand among the extensions, which document them but leave the
@@ -82,29 +82,44 @@ func (in *textInput) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	var text string
-	in.wrong = json.Unmarshal(b, &text) != nil
+	if json.Unmarshal(b, &text) != nil {
+		in.wrong = noString(b)
+	}
 	in.text = &text
 	return nil
 }
 
+// noString says how a JSON value that is no string ought to have been sent.
+func noString(b []byte) string {
+	switch b[0] {
+	case '[':
+		return `must be a string; a list is written with commas, as in "Ford, Kia"`
+	case '{':
+		return "must be a string"
+	case 't', 'f':
+		return `must be a string, as in "` + string(b) + `"`
+	}
+	return `must be a string; numbers are sent as strings too, as in "5000"`
+}
+
 func (in textInput) faults(pointer string) []errs.Fault {
-	if !in.wrong {
+	if in.wrong == "" {
 		return nil
 	}
-	return []errs.Fault{errs.At(pointer, `must be a string; numbers are sent as strings too, as in "5000"`)}
+	return []errs.Fault{errs.At(pointer, in.wrong)}
 }
 
 type conditionInput struct {
 	Field    string    `json:"field" doc:"A field of vehicles, vin, days_on_lot, or custom.<name>." example:"price"`
 	Operator string    `json:"operator" enum:"equals,not_equals,contains,in,greater_than,less_than,is_empty,is_not_empty" doc:"Strings compare case-sensitively; in takes a list with commas; greater_than and less_than compare numbers, dates and times." example:"less_than"`
-	Value    textInput `json:"value,omitempty" doc:"A string, numbers too; left out with is_empty and is_not_empty."`
+	Value    textInput `json:"value,omitempty" doc:"A string, numbers too; left out with is_empty and is_not_empty." example:"\"5000\""`
 }
 
 type actionInput struct {
 	Type      string    `json:"type" enum:"set_field"`
 	Field     string    `json:"field" doc:"A field of vehicles, or custom.<name>." example:"price"`
-	Value     textInput `json:"value,omitempty" doc:"What the field is set to, a string; a list is written with commas, an empty one empties the field. Either this or value_expr."`
-	ValueExpr textInput `json:"value_expr,omitempty" doc:"Arithmetic over the vehicle's fields in exact decimals. A missing operand or a division by zero leaves the field alone and is reported."`
+	Value     textInput `json:"value,omitempty" doc:"What the field is set to, a string; a list is written with commas, an empty one empties the field. Either this or value_expr." example:"\"5000\""`
+	ValueExpr textInput `json:"value_expr,omitempty" doc:"Arithmetic over the vehicle's fields in exact decimals. A missing operand or a division by zero leaves the field alone and is reported. Either this or value, as in price * 0.95."`
 }
 
 func conditionsOf(list []conditionInput) []Condition {

@@ -228,10 +228,14 @@ func judged(in Rule, admin bool, now time.Time) (*Compiled, []errs.Fault) {
 
 // invalid is the refusal of a rule, nil without faults.
 func invalid(faults []errs.Fault) error {
+	return refusal("The rule can't be used as given; errors lists every fault.", faults)
+}
+
+func refusal(detail string, faults []errs.Fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return errs.Invalid("invalid", "The rule can't be used as given; errors lists every fault.", faults...)
+	return errs.Invalid("invalid", detail, faults...)
 }
 
 // at are the faults at one place.
@@ -364,6 +368,7 @@ func (r *Rules) NewDay(ctx context.Context, t *sqldb.Tenant) error {
 	if err != nil || due == "" {
 		return err
 	}
+	var run inventory.Refresh
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
 		if due, err = r.due(ctx, tx); err != nil || due == "" {
 			return err
@@ -371,13 +376,15 @@ func (r *Rules) NewDay(ctx context.Context, t *sqldb.Tenant) error {
 		if err := storeDays(ctx, tx, due); err != nil {
 			return err
 		}
-		_, err := r.stock.StartRefresh(ctx, tx, audit.System("rules"), inventory.RefreshDay, false)
+		run, err = r.stock.StartRefresh(ctx, tx, audit.System("rules"), inventory.RefreshDay, false)
 		return err
 	})
-	if err == nil {
-		r.stock.Committed(t.Group())
+	if err != nil || run.ID == "" { // somebody else has begun the day
+		return err
 	}
-	return err
+	r.stock.Committed(t.Group())
+	r.o.Log.Info("rules run for a new day", "group", t.Group(), "run", run.ID, "status", run.Status, "total", run.Total, "vehicles", run.Vehicles)
+	return nil
 }
 
 // due are today's days when it is time for a run, "" otherwise.

@@ -43,7 +43,7 @@ func subjectNamed(name string) (s subject, detail string) {
 	}
 	f, ok := inventory.FieldNamed(name)
 	if !ok {
-		return s, "is not a field of vehicles" + suggestion(name)
+		return s, noField(name)
 	}
 	return subject{field: f}, ""
 }

@@ -29,7 +29,7 @@ func (in *SubjectInput) read(now time.Time) (on Subject, faults []errs.Fault) {
 		return on, []errs.Fault{errs.At("#/vin", "can't stand beside vehicle; leave one of them out")}
 	case !given && !stored:
 		return on, []errs.Fault{errs.At("#/vehicle", "is needed: a vehicle to test the rule on, or the vin of a stored one")}
-	case in.VIN.wrong:
+	case in.VIN.wrong != "":
 		return on, []errs.Fault{errs.At("#/vin", "must be a string")}
 	case stored:
 		if on.StoredVIN = vin.Normalise(*in.VIN.text); on.StoredVIN == "" {
@@ -146,6 +146,8 @@ func (v *Verdict) shown(sensitive bool) any {
 	return v.Actual
 }
 
+const untestable = "The test can't be made as asked for; errors lists every fault."
+
 // mayRead refuses callers who may not read vehicles to test a rule on a stored one.
 func mayRead(p auth.Principal, on *Subject) error {
 	if on.StoredVIN == "" || p.Scopes.Has(auth.InventoryRead) {
@@ -166,7 +168,7 @@ func (r *Rules) registerTests(api *rest.API) {
 		Description: about + " It does not matter whether the rule is enabled. 409 for a rule with a `problem`.",
 	}, func(ctx context.Context, p auth.Principal, in *testRuleInput) (*tryoutOutput, error) {
 		on, faults := in.Body.read(r.o.Now())
-		if err := invalid(faults); err != nil {
+		if err := refusal(untestable, faults); err != nil {
 			return nil, err
 		}
 		if err := mayRead(p, &on); err != nil {
@@ -185,7 +187,7 @@ func (r *Rules) registerTests(api *rest.API) {
 		admin := p.Scopes.Has(auth.Admin)
 		draft, faults := judged(in.draft(), admin, r.o.Now())
 		on, further := in.Body.read(r.o.Now())
-		if err := invalid(append(below("#/rule", faults), further...)); err != nil {
+		if err := refusal(untestable, append(below("#/rule", faults), further...)); err != nil {
 			return nil, err
 		}
 		if err := mayRead(p, &on); err != nil {

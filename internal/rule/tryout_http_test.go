@@ -137,6 +137,9 @@ func TestTestsAreRefused(t *testing.T) {
 		if c.status == 403 && (out["code"] != "insufficient_scope" || out.text("requiredScopes") != `["inventory:read"]`) {
 			t.Errorf("%s: %v", c.body, out)
 		}
+		if detail := out.text("detail"); c.status == 422 && strings.Contains(detail, "rule can't be used") {
+			t.Errorf("%s: %s", c.body, detail) // the vehicle may be what is wrong
+		}
 		got := out.faults()
 		if len(got) != len(c.faults) {
 			t.Errorf("%s: %q, want %q", c.body, got, c.faults)

@@ -279,7 +279,7 @@ func equalTo(s subject, value string, now time.Time) (text, detail string) {
 			return "", mustBeNumber
 		}
 		return numberText(s, d), ""
-	case k == inventory.Enum, k == inventory.Bool, k == inventory.Date, k == inventory.Time:
+	case k == inventory.Enum, k == inventory.Bool, k == inventory.Date, k == inventory.Time, k == inventory.ID:
 		return inventory.ReadText(s.field, value, now)
 	}
 	return value, ""

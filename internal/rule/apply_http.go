@@ -19,7 +19,7 @@ type runBody struct {
 	Done      int64            `json:"done" doc:"Looked at so far."`
 	Vehicles  int64            `json:"vehicles" doc:"Of these, those that show, or would show, something else."`
 	Fields    map[string]int64 `json:"fields" doc:"Vehicles by field that changes. Sensitive fields are counted for administrators only." example:"{\"price\":12}"`
-	Examples  []exampleBody    `json:"examples" doc:"The first ten vehicles that change, without sensitive fields but for administrators."`
+	Examples  []exampleBody    `json:"examples" doc:"The first ten vehicles that change, for callers with inventory:read; sensitive fields for administrators only."`
 	Faults    []faultBody      `json:"faults" doc:"Rules that could not do their work on some vehicles; the fields are left alone."`
 	CreatedAt time.Time        `json:"createdAt"`
 	StartedAt *time.Time       `json:"startedAt" nullable:"true"`
@@ -40,7 +40,9 @@ type faultBody struct {
 	Reason   string `json:"reason" example:"msrp is empty"`
 }
 
-func runBodyOf(r *inventory.Refresh, sensitive bool) runBody {
+// runBodyOf is a run as a caller with these scopes may see it: examples are vehicles.
+func runBodyOf(r *inventory.Refresh, scopes auth.Scopes) runBody {
+	sensitive := scopes.Has(auth.Admin)
 	b := runBody{
 		ID: r.ID, DryRun: r.Dry, Status: r.Status, Detail: orNull(r.Detail), Total: r.Total, Done: r.Done, Vehicles: r.Vehicles, Fields: map[string]int64{},
 		Examples: []exampleBody{}, Faults: []faultBody{}, CreatedAt: seconds(r.CreatedAt), StartedAt: instant(r.StartedAt), EndedAt: instant(r.EndedAt),
@@ -51,6 +53,9 @@ func runBodyOf(r *inventory.Refresh, sensitive bool) runBody {
 		}
 	}
 	for _, e := range r.Findings.Examples {
+		if !scopes.Has(auth.InventoryRead) {
+			break
+		}
 		changed, nothing := inventory.Changes(e.Changes), false
 		if !sensitive {
 			changed, nothing = changed.Public()
@@ -105,7 +110,7 @@ func (r *Rules) registerApply(api *rest.API) {
 	}, func(ctx context.Context, p auth.Principal, in *applyInput) (*startedRunOutput, error) {
 		run, err := r.Apply(ctx, r.db.Tenant(p.Group), p.Actor(), in.Body != nil && in.Body.DryRun.Value)
 		out := &startedRunOutput{Location: rest.Prefix + "/rules/apply/" + run.ID}
-		out.Body.Run = runBodyOf(&run, p.Scopes.Has(auth.Admin))
+		out.Body.Run = runBodyOf(&run, p.Scopes)
 		return out, err
 	})
 	auth.Handle(api, rest.Operation{
@@ -114,7 +119,7 @@ func (r *Rules) registerApply(api *rest.API) {
 	}, func(ctx context.Context, p auth.Principal, in *runIDInput) (*runOutput, error) {
 		run, err := r.Applied(ctx, r.db.Tenant(p.Group), in.ID)
 		out := &runOutput{}
-		out.Body.Run = runBodyOf(&run, p.Scopes.Has(auth.Admin))
+		out.Body.Run = runBodyOf(&run, p.Scopes)
 		return out, err
 	})
 }

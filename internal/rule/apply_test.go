@@ -33,7 +33,10 @@ func TestApplyShowsWhatRulesSay(t *testing.T) {
 	if v := h.vehicle(truckVIN); v["price"] != "4000.00" {
 		t.Errorf("a dry run changed the price to %v", v["price"])
 	}
-	seen := h.must(200, "reader", "GET", "/rules/apply/"+dry.at("run.id").(string), "")
+	if got := h.must(200, "reader", "GET", "/rules/apply/"+dry.at("run.id").(string), "").text("run.examples"); got != "[]" {
+		t.Errorf("vehicles are shown without inventory:read: %s", got)
+	}
+	seen := h.must(200, "tester", "GET", "/rules/apply/"+dry.at("run.id").(string), "")
 	if seen.text("run.fields") != `{"price":1}` || seen.text("run.examples.0.changed_fields") != `{"price":{"new":"5000.00","old":"4000.00"}}` ||
 		seen.at("run.faults.0.reason") != inventory.HiddenReason {
 		t.Error(seen)

@@ -73,6 +73,7 @@ func TestRulesAreCheckedWhenTheyAreSaved(t *testing.T) {
 	for body, want := range map[string][]string{
 		`{}`: {"#/name expected required", "#/actions expected required", "#/conditions expected required"},
 		`{"name":" ","conditions":[],"actions":[]}`:                                                                {"#/name", "#/actions"},
+		`{"name":"a\u0007b","conditions":[],"actions":[` + set("make", "x") + `]}`:                                 {"#/name must not hold control characters"},
 		where(`{"field":"colour","operator":"equals","value":"x"}`):                                                {"#/conditions/0/field is not a field of vehicles"},
 		where(`{"field":"price","operator":"contains","value":"5"}`):                                               {"#/conditions/0/operator does not fit price; use equals"},
 		where(`{"field":"price","operator":"like","value":"5"}`):                                                   {"#/conditions/0/operator"},

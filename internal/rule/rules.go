@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
@@ -211,6 +212,9 @@ func same[T any](a, b []T) bool { return len(a) == 0 && len(b) == 0 || reflect.D
 // faults are all that keeps a rule from being used as its author wants, by pointers relative to its body.
 func (r *Rules) faults(in Rule, admin bool) []errs.Fault {
 	_, faults := judged(in, admin, r.o.Now())
+	if strings.ContainsFunc(in.Name, unicode.IsControl) { // it stands in history, logs and terminals
+		faults = append(faults, errs.At("#/name", "must not hold control characters"))
+	}
 	return faults
 }
 

@@ -482,10 +482,10 @@ func TestLongReceiveIsNotIdle(t *testing.T) {
 	if l := (Limits{}).withDefaults(); l.Receive != 10*time.Minute {
 		t.Errorf("Receive may take %v", l.Receive)
 	}
-	h := start(t, Limits{Idle: 200 * time.Millisecond, Probe: 50 * time.Millisecond})
-	h.set(func() { h.receive = func(Upload) error { time.Sleep(time.Second); return nil } })
+	h := start(t, Limits{Idle: 2 * time.Second, Probe: 2 * time.Second})
+	h.set(func() { h.receive = func(Upload) error { time.Sleep(5 * time.Second); return nil } })
 	c := h.client("vendor0")
 	put(t, c, "stock.csv", "x")
 	h.got("/stock.csv", "x")
-	closed(t, c.ssh, 5*time.Second) // afterwards it is
+	closed(t, c.ssh, 20*time.Second) // afterwards it is
 }

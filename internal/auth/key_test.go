@@ -339,7 +339,7 @@ func TestHalfAMillionScopesAreRefusedQuickly(t *testing.T) {
 	body := `{"name":"n","scopes":[` + strings.Repeat("1,", 500_000) + `1]}`
 	begun := time.Now()
 	h.do("POST", "/api/v1/api-keys", body, "X-API-Key: "+h.admin).want(t, "scopes", 422, "invalid")
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > time.Minute { // quadratic, it would be an hour
 		t.Errorf("refused after %s", took)
 	}
 }

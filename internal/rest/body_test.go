@@ -167,7 +167,7 @@ func TestHalfAMillionFaults(t *testing.T) {
 		if len(p.Errors) != 100 || len(a.body) > 20_000 || !strings.Contains(p.Detail, "100 of ") {
 			t.Errorf("%d faults, %d bytes: %s", len(p.Errors), len(a.body), p.Detail)
 		}
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("refused after %s", took)
 		}
 	}

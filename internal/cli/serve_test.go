@@ -36,7 +36,7 @@ func TestTheFirstPasswordIsNotLostToAPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	dir := newFolder(t)
+	dir := t.TempDir()
 	serve := func(address string) (int, string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -32,6 +32,7 @@ type Feeds struct {
 
 	uploads, previews gate
 
+	working  sync.Map // integration id → true
 	failures failures
 	writing  sync.WaitGroup // audit rows of failed logins on their way
 }

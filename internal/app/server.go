@@ -20,7 +20,6 @@ import (
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
 	"carfluence/internal/job"
-	"carfluence/internal/lease"
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
 	"carfluence/internal/rest/docsite"
@@ -35,7 +34,6 @@ const (
 	writeTimeout  = 2 * time.Minute        // an answer must have been taken
 	shutdownLimit = 30 * time.Second       // requests under way may finish
 	lastRequests  = 250 * time.Millisecond // connections that are open when the port closes send their last request
-	leaveLimit    = 2 * time.Second        // telling other replicas
 	pruneEvery    = time.Hour
 	// changesKept is how long the change log is kept; no lease is longer than seconds.
 	changesKept = time.Hour
@@ -92,11 +90,10 @@ func NewServer(ctx context.Context, c Config, stores *Stores, version string, lo
 
 func (s *Server) wire(ctx context.Context, version string) (err error) {
 	c, db, now := s.config, s.stores.Accounts, time.Now
-	replica := lease.New(lease.NewStore(db), lease.Options{Shared: s.stores.Shared, Now: now, Log: s.log})
-	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: now, Log: s.log, Sole: !s.stores.Shared, Replica: replica}); err != nil {
+	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: now, Log: s.log, Sole: true}); err != nil {
 		return err
 	}
-	s.authority = auth.NewSharedAuthority(replica, db, s.ledger, s.log)
+	s.authority = auth.NewAuthority(db, s.ledger, s.log, now)
 	s.observer.watch(s.authority)
 	signer := auth.NewSigner(c.issuer(), c.issuer())
 	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
@@ -268,11 +265,6 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	err := s.shutdown(l.API, api, metrics)
 	cancel() // only now: the ledger settles what the last requests spent
 	all := g.Wait()
-	left, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
-	defer cancelLeave()
-	if err := s.authority.Stop(left); err != nil { // the others find out by themselves
-		s.log.Warn("other replicas wait for this one until its lease is over", "error", err)
-	}
 	s.Feeds.Settle()
 	return errors.Join(err, all, s.Close())
 }

@@ -42,9 +42,7 @@ type Stores struct {
 	Accounts *sqldb.DB
 	Stock    *sqldb.DB
 	Secret   []byte
-	// Shared says that other servers may work on the same databases. On SQLite one process serves alone.
-	Shared bool
-	dir    string
+	dir      string
 }
 
 // OpenStores opens the stores, creating what is missing, and brings their schema up to date. A kill at any

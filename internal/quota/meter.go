@@ -36,22 +36,11 @@ type Meter struct {
 	refused time.Time
 	waiting []*waiter
 
-	calledIn  int64    // the change that called in what replicas hold of this window, 0 for none
-	confirmed int64    // the one by which all have returned it
-	calling   *calling // while calls wait for that
-
 	spent     int64 // since the last settlement
-	unwritten int64 // handed out in memory while the store could not be written, less what is to be returned
+	unwritten int64 // handed out in memory while the store could not be written
 	lastUsed  time.Time
 	told      time.Time // lastUsed as the store was last told
-	written   time.Time // when what there was to settle was last sent
 	recent    rate
-}
-
-// calling is under way while calls wait for what other replicas hold.
-type calling struct {
-	meter  *Meter
-	window int64
 }
 
 // waiter is a call that waits for the store. Its fields belong to the meter's mutex; done is closed when
@@ -68,7 +57,7 @@ type waiter struct {
 // State is where a subject stands in its window.
 type State struct {
 	rest.RateLimit
-	window, era int64
+	window int64
 }
 
 func offsetOf(s Subject, window int64) int64 {
@@ -94,31 +83,36 @@ func floorDiv(a, b int64) int64 {
 
 func (m *Meter) state() State {
 	left := max(0, m.limit-(m.used-m.credits))
-	return State{RateLimit: rest.RateLimit{Limit: m.limit, Remaining: left, Reset: m.reset()}, window: m.window, era: m.ledger.era.Load()}
+	return State{RateLimit: rest.RateLimit{Limit: m.limit, Remaining: left, Reset: m.reset()}, window: m.window}
 }
 
-// take spends one credit. With none in hand it returns a waiter, to be awaited once the store was asked. It is not
-// ok when the ledger has dropped this meter meanwhile.
-func (m *Meter) take(limit Limit, now time.Time) (s State, w *waiter, ok bool, err error) {
+// take spends one credit, asking the store when none is in hand. It is not ok when the ledger has dropped
+// this meter meanwhile.
+func (m *Meter) take(ctx context.Context, limit Limit, now time.Time) (s State, ok bool, err error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.dropped {
-		return State{}, nil, false, nil
+		m.mu.Unlock()
+		return State{}, false, nil
 	}
 	m.turn(now)
 	m.adopt(limit)
 	if m.credits > 0 && len(m.waiting) == 0 {
 		m.spend(now)
-		return m.state(), nil, true, nil
+		s := m.state()
+		m.mu.Unlock()
+		return s, true, nil
 	}
 	if now.Before(m.refused) && len(m.waiting) == 0 {
 		s := m.state()
-		return s, nil, true, exceeded(s, now)
+		m.mu.Unlock()
+		return s, true, exceeded(s, now)
 	}
-	w = &waiter{done: make(chan struct{})}
+	w := &waiter{done: make(chan struct{})}
 	m.waiting = append(m.waiting, w)
-	m.askAgain()
-	return State{}, w, true, nil
+	m.ledger.ask(m)
+	m.mu.Unlock()
+	s, err = m.await(ctx, w, now)
+	return s, true, err
 }
 
 func (m *Meter) await(ctx context.Context, w *waiter, now time.Time) (State, error) {
@@ -149,12 +143,10 @@ func (m *Meter) turn(now time.Time) {
 	if w == m.window {
 		return
 	}
-	if m.spent != 0 || m.unwritten != 0 || m.credits > 0 {
-		m.ledger.owe(entry{subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten - m.credits, spent: m.spent, share: 1, at: m.lastUsed, era: m.ledger.era.Load()})
+	if m.spent > 0 || m.unwritten > 0 || m.credits > 0 {
+		m.ledger.owe(entry{subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten - m.credits, spent: m.spent, at: m.lastUsed})
 	}
 	m.window, m.used, m.credits, m.spent, m.unwritten, m.refused = w, 0, 0, 0, 0, time.Time{}
-	m.calledIn, m.confirmed = 0, 0
-	m.dropCall()
 }
 
 // adopt takes over a changed limit: credits taken under the old one go back and the store is asked anew.
@@ -167,25 +159,7 @@ func (m *Meter) adopt(limit Limit) {
 		return
 	}
 	m.limit, m.refused = limit.Calls, time.Time{}
-	m.calledIn, m.confirmed = 0, 0
-	m.dropCall()
 	m.handBack()
-}
-
-// dropCall has calls ask the store that wait for other replicas: what they wait for is no longer what decides.
-func (m *Meter) dropCall() {
-	if m.calling != nil {
-		m.calling = nil
-		m.askAgain()
-	}
-}
-
-// callIn notes the change from which on no surplus is kept in this window.
-func (m *Meter) callIn(n int64) {
-	m.calledIn = max(m.calledIn, n)
-	if m.calledIn > 0 && len(m.waiting) == 0 {
-		m.handBack()
-	}
 }
 
 // handBack returns the credits in hand with the next settlement.
@@ -217,7 +191,7 @@ func (m *Meter) refund(s State) State {
 
 // giveBack puts a spent credit back in hand; to the store, when a lowered limit leaves nothing to spend it on.
 func (m *Meter) giveBack(s State) {
-	if s.window != m.window || s.era != m.ledger.era.Load() {
+	if s.window != m.window {
 		return
 	}
 	m.credits++

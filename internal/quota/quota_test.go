@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -410,39 +409,5 @@ func TestALateCallerDoesNotBringAnOldLimitBack(t *testing.T) {
 	c, _ := l.Take(ctx, subject, Limit{Calls: 3, AsOf: 1})
 	if c.Settle(429).Limit != 3 {
 		t.Error("after everything was forgotten the number of the change log counts no more")
-	}
-}
-
-// The statement grants what entry.grant says, on which the replicas' model rests.
-func TestTheStatementGrantsAsTheModelDoes(t *testing.T) {
-	db := sqldbtest.Open(t, sqldb.Accounts)
-	store, random := sqlStore{db}, rand.New(rand.NewPCG(1, 2))
-	for i := range 60 {
-		s := Subject{Group: "group", ID: fmt.Sprint(i)}
-		model := &shop{rows: map[rowKey]*row{}}
-		for range 12 {
-			e := entry{subject: s, limit: 1 + random.Int64N(40), need: random.Int64N(6), surplus: random.Int64N(12), share: 1 + random.Int64N(8), spent: random.Int64N(3)}
-			if used := model.row(s.ID, 0).used; used > 0 && random.IntN(3) == 0 {
-				e.used = -random.Int64N(used + 1)
-			}
-			want := e
-			model.apply(&want)
-			got := []entry{e}
-			if err := store.apply(t.Context(), got); err != nil {
-				t.Fatal(err)
-			}
-			if got[0] != want {
-				t.Fatalf("got %+v\nwant %+v", got[0], want)
-			}
-			if random.IntN(4) > 0 {
-				continue
-			}
-			n, err := store.callIn(t.Context(), s, 0, time.Now())
-			again, _ := store.callIn(t.Context(), s, 0, time.Now())
-			if err != nil || n == 0 || again != n {
-				t.Fatalf("called in by %d and %d: %v", n, again, err)
-			}
-			model.row(s.ID, 0).calledIn = n
-		}
 	}
 }

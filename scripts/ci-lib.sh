@@ -97,8 +97,8 @@ fuzz() {
   for folder in $(git grep -lE '^func Fuzz' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do
     targets=$(go test -list '^Fuzz' "./$folder")
     for target in $(grep '^Fuzz' <<<"$targets"); do
-      if [ "$target" = FuzzExpression ] && [ "${count%x}" -lt 600000 ]; then
-        least=600000x
+      if [ "$target" = FuzzExpression ] && [ "${count%x}" -lt 100000 ]; then
+        least=100000x
       else
         least=$count
       fi

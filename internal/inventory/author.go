@@ -89,14 +89,20 @@ func (w *Writer) turned(v *Vehicle) bool {
 // rulesCustom tells that some custom property which has changed shows something else than the sources say: what rules have set
 // stands beside what sources say.
 func (l *look) rulesCustom(was, is *Values) bool {
-	old, now, said := membersByName(was[Custom]), membersByName(is[Custom]), membersByName(l.sources[Custom])
+	old, now, said := properties(was[Custom]), properties(is[Custom]), properties(l.sources[Custom])
+	differ := func(a, b map[string]string, name string) bool {
+		x, in := a[name]
+		y, too := b[name]
+		return x != y || in != too
+	}
 	for name := range now {
-		if now[name] != old[name] && now[name] != said[name] {
+		if differ(now, old, name) && differ(now, said, name) {
 			return true
 		}
 	}
 	for name := range old {
-		if now[name] == "" && said[name] != "" {
+		_, still := now[name]
+		if _, says := said[name]; says && !still {
 			return true
 		}
 	}

@@ -133,7 +133,7 @@ func TestMergedVehiclesDoNotDependOnArrival(t *testing.T) {
 }
 
 // retailWhatHasNoPrice is a rule.
-var retailWhatHasNoPrice = Rules{Edition: 1, Names: []RuleName{{"r1", "Retail"}}, Run: func(v *Values, r *Ruling) {
+var retailWhatHasNoPrice = Rules{Names: []RuleName{{"r1", "Retail"}}, Run: func(v *Values, r *Ruling) {
 	if v[Price] == "" && !r.Keep.Has(Disposition) {
 		v[Disposition] = "retail"
 		r.Set.Add(Disposition)

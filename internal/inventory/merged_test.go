@@ -113,7 +113,7 @@ func TestMergedVehicleShowsOverridesAndRules(t *testing.T) {
 	}
 
 	h.stock.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) {
-		return Rules{Edition: 1, Names: []RuleName{{"r1", "Used"}}, Run: func(v *Values, r *Ruling) {
+		return Rules{Names: []RuleName{{"r1", "Used"}}, Run: func(v *Values, r *Ruling) {
 			v[Condition], v[Status] = ConditionUsed, StatusSold
 			r.Set = SetOf(Condition, Status, Price)
 		}}, nil

@@ -10,7 +10,6 @@ import (
 
 // Rules are a group's enabled rules, ready to run on the values of vehicles. The zero value has none.
 type Rules struct {
-	Edition  int64      // another one whenever the outcome may be another
 	Names    []RuleName // in the order they run
 	ReadDays bool       // some outcome depends on days_on_lot, and so on the calendar
 

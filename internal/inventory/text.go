@@ -131,15 +131,6 @@ func members(custom string) iter.Seq[member] {
 	}
 }
 
-// membersByName are the members of a map's canonical text by their names, as JSON.
-func membersByName(custom string) map[string]string {
-	all := map[string]string{}
-	for m := range members(custom) {
-		all[m.name] = m.value
-	}
-	return all
-}
-
 // CustomText is a custom property's text, given the canonical text of them all; "" when there is none.
 func CustomText(custom, name string) string {
 	for m := range members(custom) {

@@ -274,8 +274,7 @@ func (r *Rules) InForce(ctx context.Context, t *sqldb.Tenant) (inventory.Rules, 
 		}
 		r.kept.Set(key, out)
 	}
-	out.Edition, err = r.stock.Edition(ctx, t)
-	return out, err
+	return out, nil
 }
 
 func (r *Rules) load(ctx context.Context, t *sqldb.Tenant) (inventory.Rules, error) {

@@ -85,6 +85,16 @@ func (s *MergeSettings) merges(other *MergeSettings) bool {
 // Building tells that what is shown is not yet by the settings in force.
 func (c *MergeConfig) Building() bool { return c.next != "" }
 
+// defaultMerge is that of a group's inventory.
+func defaultMerge(configs []MergeConfig) Merge {
+	for i := range configs {
+		if configs[i].Default {
+			return configs[i].Settings.merge()
+		}
+	}
+	return Merge{}
+}
+
 // mergeView are merged vehicles that are kept up to date.
 type mergeView struct {
 	id        string

@@ -317,7 +317,7 @@ func (s *Stock) merged(ctx context.Context, t *sqldb.Tenant, configID, vin strin
 	}
 	m.settle(days, s.now())
 	m.LotSince = Day(row.lotSince)
-	m.provenance, err = s.provenance(ctx, t, &m.Vehicle, &view.merge)
+	m.provenance, err = s.provenance(ctx, t, &m.Vehicle, &view.merge, days)
 	return m, err
 }
 

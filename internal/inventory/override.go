@@ -33,23 +33,28 @@ type Provenance struct {
 }
 
 // provenance of a vehicle as it is stored, by a merge of its records; nil for the group's default.
-func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, merge *Merge) (p Provenance, err error) {
+func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, merge *Merge, days calendar) (p Provenance, err error) {
 	made, err := readMade(v.made)
 	if err != nil || v.Overrides.Empty() && len(made) == 0 {
 		return p, err
 	}
-	w, err := s.Writer(ctx, t, Source{})
+	if merge == nil {
+		configs, err := selectMergeConfigs(ctx, t)
+		if err != nil {
+			return p, err
+		}
+		byDefault := defaultMerge(configs)
+		merge = &byDefault
+	}
+	rules, err := s.rules(ctx, t)
 	if err != nil {
 		return p, err
 	}
-	if merge == nil {
-		merge = &w.merge
-	}
-	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), Set{}, w.days.has)
 	noted, err := selectOverrides(ctx, t, v.VIN)
 	if err != nil {
 		return p, err
 	}
+	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), Set{}, days.has)
 	for f := range NumFields {
 		if v.Overrides.Has(f) {
 			o := noted[f]
@@ -57,7 +62,7 @@ func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, mer
 			p.Overrides = append(p.Overrides, o)
 		}
 		if m := made[f.String()]; m.Rule != "" {
-			p.Rules = append(p.Rules, RuleValue{f, m.Rule, w.rules.name(m.Rule), said[f]})
+			p.Rules = append(p.Rules, RuleValue{f, m.Rule, rules.name(m.Rule), said[f]})
 		}
 	}
 	return p, nil

@@ -158,7 +158,7 @@ func (s *Stock) encode(ctx context.Context, p auth.Principal, v *Vehicle) (*enco
 	if err != nil {
 		return nil, err
 	}
-	provenance, err := s.provenance(ctx, t, v, nil)
+	provenance, err := s.provenance(ctx, t, v, nil, days)
 	if err != nil {
 		return nil, err
 	}

@@ -65,10 +65,8 @@ func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Wri
 	if err != nil {
 		return nil, err
 	}
+	w.merge = defaultMerge(configs)
 	for i := range configs {
-		if configs[i].Default {
-			w.merge = configs[i].Settings.merge()
-		}
 		w.views = append(w.views, configs[i].views()...)
 	}
 	w.ruling.Faults = make([]RuleFault, 0, 4)

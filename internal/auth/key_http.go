@@ -26,19 +26,12 @@ type keyBody struct {
 }
 
 func keyBodyOf(k Key) keyBody {
-	b := keyBody{
+	return keyBody{
 		ID: k.ID, Name: k.Name, Key: k.Masked(), Scopes: k.Scopes.Names(), RateLimitPerHour: k.RateLimitPerHour, Status: "active",
-		CreatedBy: k.CreatedBy, CreatedAt: seconds(k.CreatedAt), UpdatedAt: seconds(k.UpdatedAt),
+		CreatedBy: k.CreatedBy, CreatedAt: rest.Seconds(k.CreatedAt), UpdatedAt: rest.Seconds(k.UpdatedAt),
+		LastUsedAt: rest.SecondsOrNull(k.LastUsedAt),
 	}
-	if !k.LastUsedAt.IsZero() {
-		at := seconds(k.LastUsedAt)
-		b.LastUsedAt = &at
-	}
-	return b
 }
-
-// seconds is a time as the wire shows it: UTC, whole seconds.
-func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 type createKeyInput struct {
 	Body struct {

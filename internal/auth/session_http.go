@@ -209,7 +209,7 @@ func (s *Sessions) registerOwn(api *rest.API) {
 		for _, v := range list {
 			out.Body.Sessions = append(out.Body.Sessions, sessionBody{
 				ID: v.ID, Current: v.ID == p.SessionID, IPAddress: v.Address, UserAgent: v.UserAgent,
-				CreatedAt: seconds(v.CreatedAt), LastSeenAt: seconds(v.LastSeenAt), ExpiresAt: seconds(v.ExpiresAt),
+				CreatedAt: rest.Seconds(v.CreatedAt), LastSeenAt: rest.Seconds(v.LastSeenAt), ExpiresAt: rest.Seconds(v.ExpiresAt),
 			})
 		}
 		out.Body.Pagination = in.Page().With(total)

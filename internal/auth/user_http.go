@@ -23,7 +23,7 @@ type userBody struct {
 }
 
 func userBodyOf(p Person) userBody {
-	return userBody{ID: p.ID, Email: p.Email, Name: p.Name, Role: p.Role, Status: p.Status, CreatedAt: seconds(p.CreatedAt), UpdatedAt: seconds(p.UpdatedAt)}
+	return userBody{ID: p.ID, Email: p.Email, Name: p.Name, Role: p.Role, Status: p.Status, CreatedAt: rest.Seconds(p.CreatedAt), UpdatedAt: rest.Seconds(p.UpdatedAt)}
 }
 
 type createUserInput struct {

@@ -42,25 +42,15 @@ type aliasBody struct {
 func bodyOf(d Dealer) dealerBody {
 	b := dealerBody{
 		ID: d.ID, Name: d.Name, Codes: d.Codes, Aliases: []aliasBody{},
-		Address: orNull(d.Address), City: orNull(d.City), Region: orNull(d.Region), PostalCode: orNull(d.PostalCode), Country: orNull(d.Country),
-		Phone: orNull(d.Phone), Website: orNull(d.Website), TimeZone: d.TimeZone, Currency: d.Currency, Latitude: d.Latitude, Longitude: d.Longitude,
-		CreatedAt: seconds(d.CreatedAt), UpdatedAt: seconds(d.UpdatedAt),
+		Address: rest.TextOrNull(d.Address), City: rest.TextOrNull(d.City), Region: rest.TextOrNull(d.Region), PostalCode: rest.TextOrNull(d.PostalCode), Country: rest.TextOrNull(d.Country),
+		Phone: rest.TextOrNull(d.Phone), Website: rest.TextOrNull(d.Website), TimeZone: d.TimeZone, Currency: d.Currency, Latitude: d.Latitude, Longitude: d.Longitude,
+		CreatedAt: rest.Seconds(d.CreatedAt), UpdatedAt: rest.Seconds(d.UpdatedAt),
 	}
 	for _, a := range d.Aliases {
-		b.Aliases = append(b.Aliases, aliasBody{a.ID, a.Alias, seconds(a.CreatedAt)})
+		b.Aliases = append(b.Aliases, aliasBody{a.ID, a.Alias, rest.Seconds(a.CreatedAt)})
 	}
 	return b
 }
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// seconds is a time as the wire shows it: UTC, whole seconds.
-func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 // Particulars are what both POST and PATCH take beside the name; null means unknown, or the default.
 type Particulars struct {

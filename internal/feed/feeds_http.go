@@ -1,10 +1,6 @@
 package feed
 
-import (
-	"time"
-
-	"carfluence/internal/rest"
-)
+import "carfluence/internal/rest"
 
 const (
 	tag        = "Integrations"
@@ -20,14 +16,4 @@ func (f *Feeds) Register(api *rest.API) {
 	f.registerLogs(api)
 	f.registerUnmatched(api)
 	f.registerMappings(api)
-}
-
-// seconds is a time as the wire shows it: UTC, whole seconds.
-func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -40,9 +40,9 @@ type syncBody struct {
 
 func bodyOf(i Integration) IntegrationBody {
 	b := IntegrationBody{
-		ID: i.ID, DealershipID: i.DealershipID, Type: i.Type, Name: i.Name, Status: i.Status, StatusReason: orNull(i.StatusReason),
-		SyncSettings: syncBody(i.Sync), DateOrder: i.dateOrder(), DecimalSeparator: i.decimalSeparator(), Mappings: i.Mappings, Drift: orNull(i.Drift),
-		CreatedAt: seconds(i.CreatedAt), UpdatedAt: seconds(i.UpdatedAt),
+		ID: i.ID, DealershipID: i.DealershipID, Type: i.Type, Name: i.Name, Status: i.Status, StatusReason: rest.TextOrNull(i.StatusReason),
+		SyncSettings: syncBody(i.Sync), DateOrder: i.dateOrder(), DecimalSeparator: i.decimalSeparator(), Mappings: i.Mappings, Drift: rest.TextOrNull(i.Drift),
+		CreatedAt: rest.Seconds(i.CreatedAt), UpdatedAt: rest.Seconds(i.UpdatedAt),
 	}
 	if b.Mappings == nil {
 		b.Mappings = map[string]string{}
@@ -173,7 +173,7 @@ type SFTPBody struct {
 
 func (f *Feeds) sftpBody(username string) SFTPBody {
 	a := f.SFTP
-	return SFTPBody{Host: cmp.Or(a.Host, "localhost"), Port: cmp.Or(a.Port, 2222), Username: username, HostKeyFingerprint: orNull(a.Fingerprint)}
+	return SFTPBody{Host: cmp.Or(a.Host, "localhost"), Port: cmp.Or(a.Port, 2222), Username: username, HostKeyFingerprint: rest.TextOrNull(a.Fingerprint)}
 }
 
 type credentialsBody struct {

@@ -53,9 +53,9 @@ type RuleFaultBody struct {
 func logBodyOf(r Run) LogBody {
 	c := r.Counts
 	b := LogBody{
-		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: seconds(r.ReceivedAt), ProcessedAt: instant(r.ProcessedAt),
+		ID: r.ID, IntegrationID: r.IntegrationID, Filename: r.Filename, Status: r.Status, ReceivedAt: rest.Seconds(r.ReceivedAt), ProcessedAt: rest.SecondsOrNull(r.ProcessedAt),
 		RecordsTotal: c.Total, RecordsCreated: c.Created, RecordsUpdated: c.Updated, RecordsErrors: c.Errors, RecordsSkipped: c.Skipped, RecordsWarnings: c.Warnings,
-		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, VehiclesMoved: r.Report.Moved, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: orNull(r.Code), Detail: orNull(r.Detail),
+		VehiclesMissing: c.Missing, VehiclesSold: c.Sold, VehiclesMoved: r.Report.Moved, DurationMS: r.Duration.Milliseconds(), Bytes: r.Size, Code: rest.TextOrNull(r.Code), Detail: rest.TextOrNull(r.Detail),
 		RecordsDone: c.Total, RuleFaults: make([]RuleFaultBody, 0, len(r.Report.Rules)),
 	}
 	for _, f := range r.Report.Rules {
@@ -74,14 +74,6 @@ func (r *Run) hideFaults(p auth.Principal) {
 			f.Reason = inventory.HiddenReason
 		}
 	}
-}
-
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = seconds(t)
-	return &t
 }
 
 type actorBody struct {
@@ -113,8 +105,8 @@ type LogDetail struct {
 func LogDetailOf(r Run) LogDetail {
 	rep := r.Report
 	return LogDetail{
-		LogBody: logBodyOf(r), ReceivedBy: actorBody{orNull(r.ReceivedBy.Type), orNull(r.ReceivedBy.ID), orNull(r.ReceivedBy.Name)}, SHA256: r.SHA256, FileTime: instant(r.FileTime), Repeated: rep.Repeated, Charset: orNull(rep.Charset), Delimiter: orNull(rep.Delimiter),
-		Layout: orNull(rep.Layout), Unpacked: orNull(rep.Unpacked), Columns: list(rep.Columns), Unmapped: list(rep.Unmapped), Notes: list(rep.Notes),
+		LogBody: logBodyOf(r), ReceivedBy: actorBody{rest.TextOrNull(r.ReceivedBy.Type), rest.TextOrNull(r.ReceivedBy.ID), rest.TextOrNull(r.ReceivedBy.Name)}, SHA256: r.SHA256, FileTime: rest.SecondsOrNull(r.FileTime), Repeated: rep.Repeated, Charset: rest.TextOrNull(rep.Charset), Delimiter: rest.TextOrNull(rep.Delimiter),
+		Layout: rest.TextOrNull(rep.Layout), Unpacked: rest.TextOrNull(rep.Unpacked), Columns: list(rep.Columns), Unmapped: list(rep.Unmapped), Notes: list(rep.Notes),
 		Warnings: list(rep.Kinds), Would: rest.OrNull[Would]{Value: rep.Would}, Unlisted: rep.Unlisted,
 	}
 }
@@ -138,7 +130,7 @@ type RowProblemBody struct {
 
 // RowProblemBodyOf is a problem on the wire.
 func RowProblemBodyOf(p mapping.Problem) RowProblemBody {
-	return RowProblemBody{p.Line, resultOf(p), orNull(p.Column), orNull(p.Value), p.Reason}
+	return RowProblemBody{p.Line, resultOf(p), rest.TextOrNull(p.Column), rest.TextOrNull(p.Value), p.Reason}
 }
 
 type logsInput struct {
@@ -312,7 +304,7 @@ func (f *Feeds) registerUnmatched(api *rest.API) {
 		out := &unmatchedOutput{}
 		out.Body.Unmatched = make([]unmatchedBody, 0, len(names))
 		for _, u := range names {
-			out.Body.Unmatched = append(out.Body.Unmatched, unmatchedBody{u.IntegrationID, u.IntegrationName, orNull(u.Code), orNull(u.Name), u.Vehicles, seconds(u.FirstSeenAt), seconds(u.LastSeenAt)})
+			out.Body.Unmatched = append(out.Body.Unmatched, unmatchedBody{u.IntegrationID, u.IntegrationName, rest.TextOrNull(u.Code), rest.TextOrNull(u.Name), u.Vehicles, rest.Seconds(u.FirstSeenAt), rest.Seconds(u.LastSeenAt)})
 		}
 		out.Body.Pagination = in.Page().With(total)
 		return out, err

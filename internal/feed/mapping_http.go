@@ -57,16 +57,16 @@ type columnProblemBody struct {
 
 func previewBodyOf(it Integration, name string, p mapping.Preview) previewBody {
 	b := previewBody{
-		IntegrationID: it.ID, Filename: orNull(name), Mappings: it.Mappings, Drift: orNull(it.Drift), Fault: orNull(p.Fault),
+		IntegrationID: it.ID, Filename: rest.TextOrNull(name), Mappings: it.Mappings, Drift: rest.TextOrNull(it.Drift), Fault: rest.TextOrNull(p.Fault),
 		Columns: make([]columnBody, 0, len(p.Columns)), Rows: make([]previewRowBody, 0, len(p.Rows)), RowsRead: p.RowsRead, Whole: p.Whole, Notes: list(p.Notes),
 	}
 	for _, c := range p.Columns {
-		b.Columns = append(b.Columns, columnBody{c.Name, orNull(c.Target), list(c.Also), c.Why, rest.OrNull[mapping.Suggestion]{Value: c.Suggestion}, list(c.Samples), c.Filled, c.Dropped})
+		b.Columns = append(b.Columns, columnBody{c.Name, rest.TextOrNull(c.Target), list(c.Also), c.Why, rest.OrNull[mapping.Suggestion]{Value: c.Suggestion}, list(c.Samples), c.Filled, c.Dropped})
 	}
 	for _, r := range p.Rows {
 		row := previewRowBody{Line: r.Line, Outcome: r.Outcome, Before: r.Before, After: r.After, Problems: make([]columnProblemBody, 0, len(r.Problems))}
 		for _, problem := range r.Problems {
-			row.Problems = append(row.Problems, columnProblemBody{orNull(problem.Column), orNull(problem.Value), problem.Reason})
+			row.Problems = append(row.Problems, columnProblemBody{rest.TextOrNull(problem.Column), rest.TextOrNull(problem.Value), problem.Reason})
 		}
 		b.Rows = append(b.Rows, row)
 	}

@@ -20,7 +20,7 @@ type sshKeyBody struct {
 }
 
 func keyBodyOf(k SSHKey) sshKeyBody {
-	return sshKeyBody{k.ID, orNull(k.Name), k.PublicKey, k.Fingerprint, seconds(k.CreatedAt)}
+	return sshKeyBody{k.ID, rest.TextOrNull(k.Name), k.PublicKey, k.Fingerprint, rest.Seconds(k.CreatedAt)}
 }
 
 func keyBodies(keys []SSHKey) []sshKeyBody {

@@ -34,7 +34,7 @@ func mergeConfigBodyOf(c *MergeConfig) mergeConfigBody {
 	b := mergeConfigBody{
 		ID: c.ID, Name: c.Name, SourceIntegrationIDs: c.Settings.Sources, PriorityOrder: c.Settings.order(), FieldPriority: c.Settings.Fields,
 		IsDefault: c.Default, MileageTolerance: c.Settings.MileageTolerance, Status: mergeReady,
-		CreatedAt: c.CreatedAt.UTC().Truncate(time.Second), UpdatedAt: c.UpdatedAt.UTC().Truncate(time.Second),
+		CreatedAt: rest.Seconds(c.CreatedAt), UpdatedAt: rest.Seconds(c.UpdatedAt),
 	}
 	if c.Building() {
 		b.Status = mergeBuilding

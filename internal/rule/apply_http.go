@@ -44,8 +44,8 @@ type faultBody struct {
 func runBodyOf(r *inventory.Refresh, scopes auth.Scopes) runBody {
 	sensitive := scopes.Has(auth.Admin)
 	b := runBody{
-		ID: r.ID, DryRun: r.Dry, Status: r.Status, Detail: orNull(r.Detail), Total: r.Total, Done: r.Done, Vehicles: r.Vehicles, Fields: map[string]int64{},
-		Examples: []exampleBody{}, Faults: []faultBody{}, CreatedAt: seconds(r.CreatedAt), StartedAt: instant(r.StartedAt), EndedAt: instant(r.EndedAt),
+		ID: r.ID, DryRun: r.Dry, Status: r.Status, Detail: rest.TextOrNull(r.Detail), Total: r.Total, Done: r.Done, Vehicles: r.Vehicles, Fields: map[string]int64{},
+		Examples: []exampleBody{}, Faults: []faultBody{}, CreatedAt: rest.Seconds(r.CreatedAt), StartedAt: rest.SecondsOrNull(r.StartedAt), EndedAt: rest.SecondsOrNull(r.EndedAt),
 	}
 	for name, n := range r.Findings.Fields {
 		if f, known := inventory.FieldNamed(name); sensitive || !known || !f.Sensitive() {
@@ -68,14 +68,6 @@ func runBodyOf(r *inventory.Refresh, scopes auth.Scopes) runBody {
 		b.Faults = append(b.Faults, faultBody{f.Rule.ID, f.Rule.Name, f.Count, f.VIN, f.Field, f.Shown(sensitive)})
 	}
 	return b
-}
-
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = seconds(t)
-	return &t
 }
 
 type applyInput struct {

@@ -40,8 +40,8 @@ type actionBody struct {
 
 func (r *Rules) bodyOf(in Rule) ruleBody {
 	b := ruleBody{
-		ID: in.ID, Name: in.Name, Enabled: in.Enabled, Conditions: []conditionBody{}, Actions: []actionBody{}, Problem: orNull(r.Problem(in)),
-		CreatedAt: seconds(in.CreatedAt), UpdatedAt: seconds(in.UpdatedAt),
+		ID: in.ID, Name: in.Name, Enabled: in.Enabled, Conditions: []conditionBody{}, Actions: []actionBody{}, Problem: rest.TextOrNull(r.Problem(in)),
+		CreatedAt: rest.Seconds(in.CreatedAt), UpdatedAt: rest.Seconds(in.UpdatedAt),
 	}
 	for _, c := range in.Conditions {
 		b.Conditions = append(b.Conditions, conditionBody(c))
@@ -51,16 +51,6 @@ func (r *Rules) bodyOf(in Rule) ruleBody {
 	}
 	return b
 }
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// seconds is a time as the wire shows it: UTC, whole seconds.
-func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 // textInput is a value as rules take it: a string, and null like an absent one. Other types are refused in our words: who
 // sends a number should hear how numbers are sent.

@@ -334,13 +334,23 @@ func TestAllFaultsOfKeysAtOnce(t *testing.T) {
 	}
 }
 
+// Ten times as many may cost ten times as much, and on a busy machine some more; a walk over all for each would cost a
+// hundred times.
 func TestHalfAMillionScopesAreRefusedQuickly(t *testing.T) {
 	h := newHouse(t)
-	body := `{"name":"n","scopes":[` + strings.Repeat("1,", 500_000) + `1]}`
-	begun := time.Now()
-	h.do("POST", "/api/v1/api-keys", body, "X-API-Key: "+h.admin).want(t, "scopes", 422, "invalid")
-	if took := time.Since(begun); took > time.Minute { // quadratic, it would be an hour
-		t.Errorf("refused after %s", took)
+	refused := func(n int) (fastest time.Duration) {
+		body := `{"name":"n","scopes":[` + strings.Repeat("1,", n) + `1]}`
+		for i := range 3 {
+			begun := time.Now()
+			h.do("POST", "/api/v1/api-keys", body, "X-API-Key: "+h.admin).want(t, "scopes", 422, "invalid")
+			if took := time.Since(begun); i == 0 || took < fastest {
+				fastest = took
+			}
+		}
+		return fastest
+	}
+	if few, many := refused(50_000), refused(500_000); many > 40*few {
+		t.Errorf("50,000 are refused after %s, 500,000 after %s", few, many)
 	}
 }
 

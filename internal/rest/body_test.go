@@ -156,19 +156,33 @@ func TestFaultsComeInTheSameOrder(t *testing.T) {
 	}
 }
 
+// Ten times as many faults may cost ten times as much, and on a busy machine some more; a walk over all for each would cost
+// a hundred times.
 func TestHalfAMillionFaults(t *testing.T) {
 	s := newStand(t)
-	for _, body := range []string{
-		`{"name":"a","scopes":[` + strings.Repeat("1,", 500_000) + `1]}`, `{"name":"a","scopes":["admin"],"extra":{` + manyMembers(80_000) + `}}`, `{` + manyMembers(80_000) + `}`,
+	for name, body := range map[string]func(tenths int) string{
+		"items": func(tenths int) string { return `{"name":"a","scopes":[` + strings.Repeat("1,", 50_000*tenths) + `1]}` },
+		"inside": func(tenths int) string {
+			return `{"name":"a","scopes":["admin"],"extra":{` + manyMembers(8_000*tenths) + `}}`
+		},
+		"members": func(tenths int) string { return `{` + manyMembers(8_000*tenths) + `}` },
 	} {
-		begun := time.Now()
-		a := s.send("POST", "/api/v1/things", body)
-		p := s.want(422, "invalid", a)
-		if len(p.Errors) != 100 || len(a.body) > 20_000 || !strings.Contains(p.Detail, "100 of ") {
-			t.Errorf("%d faults, %d bytes: %s", len(p.Errors), len(a.body), p.Detail)
+		refused := func(body string) (fastest time.Duration) {
+			for i := range 3 {
+				begun := time.Now()
+				a := s.send("POST", "/api/v1/things", body)
+				if took := time.Since(begun); i == 0 || took < fastest {
+					fastest = took
+				}
+				p := s.want(422, "invalid", a)
+				if len(p.Errors) != 100 || len(a.body) > 20_000 || !strings.Contains(p.Detail, "100 of ") {
+					t.Errorf("%s: %d faults, %d bytes: %s", name, len(p.Errors), len(a.body), p.Detail)
+				}
+			}
+			return fastest
 		}
-		if took := time.Since(begun); took > time.Minute {
-			t.Errorf("refused after %s", took)
+		if few, many := refused(body(1)), refused(body(10)); many > 40*few {
+			t.Errorf("%s: a tenth of the faults is refused after %s, all after %s", name, few, many)
 		}
 	}
 	s.failWith = errs.Invalid("code_of_test", "No.", slices.Repeat([]errs.Fault{errs.At("#/a", "is wrong")}, 1000)...)

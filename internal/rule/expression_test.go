@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 )
 
@@ -152,9 +153,14 @@ func TestExpressionsAreRefused(t *testing.T) {
 		// what is no text
 		{"price\x00", "1:6 the character U+0000 can't stand in an expression"}, {"'\xff'", "1:2 the character U+FFFD can't stand in an expression"}, {"price\x1b", "1:6 the character U+001B can't stand in an expression"}, {"'\u0085'", "1:2 the character U+0085 can't stand in an expression"},
 	} {
-		start := time.Now()
-		_, faults := Compile(rule(by("price", c.expr)), now)
-		if took := time.Since(start); took > 5*time.Second {
+		var faults []errs.Fault
+		took := time.Hour
+		for range 5 { // of which one, at least, is not held up by other work
+			start := time.Now()
+			_, faults = Compile(rule(by("price", c.expr)), now)
+			took = min(took, time.Since(start))
+		}
+		if took > 100*time.Millisecond {
 			t.Errorf("%.40q took %v", c.expr, took)
 		}
 		var got []string

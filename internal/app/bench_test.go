@@ -22,7 +22,7 @@ func (d *discard) WriteHeader(int)             {}
 // BenchmarkHotPage is what the house costs on top of net/http for a page in memory: key, quota, log and
 // metrics on.
 func BenchmarkHotPage(b *testing.B) {
-	c := testConfig(b.TempDir())
+	c := testConfig(b, b.TempDir())
 	stores, err := OpenStores(b.Context(), c.Store)
 	if err != nil {
 		b.Fatal(err)

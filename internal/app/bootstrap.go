@@ -18,8 +18,16 @@ type FirstStart struct {
 }
 
 // Bootstrap makes the first dealer group and its first administrator in an empty installation. It returns
-// nil when there is a group already.
-func (s *Server) Bootstrap(ctx context.Context, group string) (*FirstStart, error) {
+// nil when there is a group already, as made by another server that starts at the same time.
+func (s *Server) Bootstrap(ctx context.Context, group string) (first *FirstStart, err error) {
+	err = s.stores.FirstStart(ctx, func() error {
+		first, err = s.bootstrap(ctx, group)
+		return err
+	})
+	return first, err
+}
+
+func (s *Server) bootstrap(ctx context.Context, group string) (*FirstStart, error) {
 	list, err := s.Groups.List(ctx)
 	if err != nil {
 		return nil, err

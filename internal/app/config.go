@@ -21,8 +21,8 @@ import (
 
 // Store is where the data lives; every command takes it.
 type Store struct {
-	Data     string `help:"Folder of the embedded databases and the secret." default:"./carfluence-data" env:"CARFLUENCE_DATA" type:"path" placeholder:"DIR"`
-	Database string `help:"Database. Empty: SQLite inside --data." env:"CARFLUENCE_DATABASE" placeholder:"URL"`
+	Data     string `help:"Folder of the embedded databases and the secret, and of files under way." default:"./carfluence-data" env:"CARFLUENCE_DATA" type:"path" placeholder:"DIR"`
+	Database `embed:""`
 }
 
 // Config is everything serve can be told. Secrets come from the environment or from files only:
@@ -86,13 +86,11 @@ func (c *Config) Validate() error {
 
 // Validate checks where the data is to live.
 func (s *Store) Validate() error {
-	if s.Database != "" {
-		return fmt.Errorf("--database: only the embedded SQLite database is supported by this version; leave it empty")
-	}
+	err := s.Database.Validate()
 	if s.Data == "" {
-		return fmt.Errorf("--data: name a folder")
+		err = errors.Join(fmt.Errorf("--data: name a folder"), err)
 	}
-	return nil
+	return err
 }
 
 func (c *Config) checkAddresses() error {

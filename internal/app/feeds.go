@@ -63,7 +63,7 @@ func (s *Stores) NewFeeds(f *feed.Feeds, c Feeds) (*job.Queue, error) {
 	shared := &processors{}
 	job.Handle(q, job.Worker[processFiles]{Work: func(ctx context.Context, a processFiles) error {
 		defer shared.share()()
-		err := f.Work(ctx, s.Stock.Tenant(a.Group), a.Integration)
+		err := f.Work(ctx, s.Stock.Patient().Tenant(a.Group), a.Integration)
 		if errors.Is(err, feed.ErrBusy) {
 			return job.Snooze(busyAgain)
 		}
@@ -91,7 +91,7 @@ func (s *Server) wireFeeds(ctx context.Context) (err error) {
 	}
 	s.Feeds.Ended = s.observer.fileEnded
 	s.Dealers.Fed = s.Feeds.OfDealership
-	if err := os.RemoveAll(s.Feeds.Spool); err != nil { // what a killed process left; nobody else works here
+	if err := os.RemoveAll(s.Feeds.Spool); err != nil { // what a killed process left; nobody else works in the folder
 		return fmt.Errorf("spool: %w", err)
 	}
 	job.Handle(s.jobs, job.Worker[sweep]{Work: func(ctx context.Context, _ sweep) error { return s.sweepFeeds(ctx) }})
@@ -121,7 +121,7 @@ func (s *Server) sweepFeeds(ctx context.Context) error {
 		return err
 	}
 	for _, g := range groups {
-		t := s.stores.Stock.Tenant(g.ID)
+		t := s.stores.Stock.Patient().Tenant(g.ID)
 		waiting, err := s.Feeds.Unfinished(ctx, t)
 		if err != nil {
 			return err

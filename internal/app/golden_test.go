@@ -19,9 +19,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func testConfig(dir string) Config {
+func testConfig(t testing.TB, dir string) Config {
 	return Config{
-		Store: Store{Data: dir}, Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", GroupName: "Test Group",
+		Store: storeIn(t, dir), Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", GroupName: "Test Group",
 		TokenTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour, SessionTTL: 2160 * time.Hour, SigningKeyPeriod: 2160 * time.Hour,
 		SessionRatePerHour: 5000, AnonymousRatePerHour: 1000, QuotaWindow: time.Hour, PageCacheMB: 8, RulesMax: 200,
 		SFTPListen: "127.0.0.1:0", SFTPConnections: 10, SFTPIdle: time.Minute, Feeds: testFeeds,
@@ -32,7 +32,7 @@ var testFeeds = Feeds{FeedMaxFileMB: 16, FeedMaxUnpackedMB: 64, FeedGuardPercent
 
 func newServer(t *testing.T) *Server {
 	t.Helper()
-	c := testConfig(t.TempDir())
+	c := testConfig(t, t.TempDir())
 	stores, err := OpenStores(t.Context(), c.Store)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
 	"carfluence/internal/auth"
@@ -25,6 +24,7 @@ import (
 	"carfluence/internal/rest/docsite"
 	"carfluence/internal/rule"
 	"carfluence/internal/sftpd"
+	"carfluence/internal/sqldb"
 )
 
 // Time limits of connections.
@@ -50,7 +50,7 @@ type Server struct {
 	config Config
 	stores *Stores
 	log    *slog.Logger
-	lock   *flock.Flock
+	lock   *Lock
 
 	API         *rest.API
 	Groups      *auth.Groups
@@ -72,7 +72,7 @@ type Server struct {
 	connections atomic.Int64 // open ones of the API
 }
 
-// NewServer wires all parts. It takes the data folder's lock: one server per folder.
+// NewServer wires all parts. It takes the data folder's lock: one server per folder, on PostgreSQL too.
 func NewServer(ctx context.Context, c Config, stores *Stores, version string, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func NewServer(ctx context.Context, c Config, stores *Stores, version string, lo
 
 func (s *Server) wire(ctx context.Context, version string) (err error) {
 	c, db, now := s.config, s.stores.Accounts, time.Now
-	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: now, Log: s.log, Sole: true}); err != nil {
+	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: now, Log: s.log, Sole: db.Engine() == sqldb.SQLite}); err != nil {
 		return err
 	}
 	s.authority = auth.NewAuthority(db, s.ledger, s.log, now)
@@ -187,7 +187,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.API.ServeHTTP(speller{w}, r)
 }
 
-// Close lets go of the data folder's lock; Run has done so when it returns.
+// Close lets go of the installation; Run has done so when it returns.
 func (s *Server) Close() error { return s.lock.Unlock() }
 
 // Listeners are the open ports of a server.
@@ -244,6 +244,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	g, parts := errgroup.WithContext(whole)
 	g.Go(func() error { return s.ledger.Run(whole) }) // to the end, also when another part has failed
 	g.Go(func() error { return s.authority.Run(parts) })
+	g.Go(func() error { return s.lock.Keep(parts, s.log) })
 	g.Go(func() error { return s.signingKeys.Run(parts) })
 	g.Go(func() error { return s.prune(parts) })
 	g.Go(func() error { return s.jobs.Run(parts) })

@@ -15,7 +15,6 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"carfluence/internal/auth"
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rule"
@@ -42,15 +41,24 @@ type Stores struct {
 	Accounts *sqldb.DB
 	Stock    *sqldb.DB
 	Secret   []byte
-	dir      string
+	dir      string // the data folder
+	place    string // of the databases, for people
 }
 
 // OpenStores opens the stores, creating what is missing, and brings their schema up to date. A kill at any
 // point leaves what the next call completes.
-func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
+func OpenStores(ctx context.Context, c Store) (*Stores, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	if c.OnServer() {
+		return openServer(ctx, c)
+	}
+	return openFolder(ctx, c)
+}
+
+// openFolder opens the embedded stores of a data folder.
+func openFolder(ctx context.Context, c Store) (_ *Stores, err error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -59,7 +67,7 @@ func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
 	defer setup.Unlock()
-	s := &Stores{dir: c.Data}
+	s := &Stores{dir: c.Data, place: c.Where()}
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -81,22 +89,24 @@ func OpenStores(ctx context.Context, c Store) (_ *Stores, err error) {
 	if s.Stock, err = sqldb.OpenSQLite(ctx, filepath.Join(c.Data, stockFile), sqldb.Options{BusyTimeout: stockBusyTimeout}); err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx, s.Accounts, sqldb.Accounts); err != nil {
-		return nil, err
-	}
-	if err := s.migrate(ctx, s.Stock, sqldb.Stock); err != nil {
-		return nil, err
-	}
-	if err := auth.CheckSecret(ctx, s.Accounts, s.Secret); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, s.prepare(ctx)
 }
 
-// Exists tells whether there is an installation in the data folder.
-func (c Store) Exists() bool {
+// Exists tells whether there is an installation.
+func (c Store) Exists(ctx context.Context) (bool, error) {
+	if c.OnServer() {
+		return c.existsOnServer(ctx)
+	}
 	_, err := os.Stat(filepath.Join(c.Data, accountsFile))
-	return err == nil
+	return err == nil, nil
+}
+
+// Where names the place of the databases to people.
+func (c Store) Where() string {
+	if c.OnServer() {
+		return MaskedURL(c.Database.Database)
+	}
+	return c.Data
 }
 
 // migrate brings a schema up to date, unless a server of another version works on it.
@@ -106,7 +116,10 @@ func (s *Stores) migrate(ctx context.Context, db *sqldb.DB, store sqldb.Store) e
 		return err
 	}
 	if s.Served() {
-		return fmt.Errorf("a server of an earlier version runs on %s; stop it first, so that the databases can be brought up to date", s.dir)
+		if pending, err = db.Pending(ctx, store); err != nil || !pending { // that server has just done it
+			return err
+		}
+		return fmt.Errorf("a server of an earlier version runs on %s; stop it first, so that the databases can be brought up to date", s.place)
 	}
 	_, err = db.Migrate(ctx, store)
 	return err
@@ -142,6 +155,10 @@ func loadSecret(path string, fresh bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return checkedSecret(text)
+}
+
+func checkedSecret(text string) ([]byte, error) {
 	if len(text) < minSecret {
 		return nil, fmt.Errorf("the secret is %d characters long; use at least %d random ones", len(text), minSecret)
 	}
@@ -217,7 +234,7 @@ func (s *Stores) Close() error {
 	return errors.Join(all...)
 }
 
-// Backup writes a consistent copy of each store into an empty or new folder, while a server may be running.
+// Backup writes a consistent copy of each embedded store into an empty or new folder, while a server may be running.
 // The secret is left out: without it the copy holds nothing that lets anybody in.
 func (s *Stores) Backup(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -250,27 +267,4 @@ func backupOne(ctx context.Context, db *sqldb.DB, path string) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
-}
-
-// Lock makes this process the only server of the data folder: two would each count on their own.
-func (s *Stores) Lock() (*flock.Flock, error) {
-	lock := flock.New(filepath.Join(s.dir, lockFile))
-	ok, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("lock data folder: %w", err)
-	}
-	if !ok {
-		return nil, fmt.Errorf("another carfluence serves %s already; stop it first, or name another folder with --data", s.dir)
-	}
-	return lock, nil
-}
-
-// Served tells whether a server is running on the data folder, or may be.
-func (s *Stores) Served() bool {
-	lock := flock.New(filepath.Join(s.dir, lockFile))
-	ok, err := lock.TryLock()
-	if ok {
-		_ = lock.Unlock()
-	}
-	return err != nil || !ok
 }

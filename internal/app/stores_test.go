@@ -11,11 +11,32 @@ import (
 
 	"carfluence/internal/feed"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
+
+// storeIn is a folder, and on PostgreSQL a database that belongs to it for the time of the test.
+func storeIn(t testing.TB, dir string) Store {
+	t.Helper()
+	if sqldbtest.Engine() == sqldb.SQLite {
+		return Store{Data: dir}
+	}
+	if os.Getenv("CARFLUENCE_SECRET") == "" {
+		t.Setenv("CARFLUENCE_SECRET", strings.Repeat("secret", 6))
+	}
+	place, ok := places.Load(dir)
+	if !ok {
+		place = sqldbtest.New(t).URL()
+		places.Store(dir, place)
+		t.Cleanup(func() { places.Delete(dir) })
+	}
+	return Store{Data: dir, Database: Database{Database: place.(string), DatabaseConnections: 10}}
+}
+
+var places sync.Map // folder → URL
 
 func openStores(t *testing.T, dir string) (*Stores, error) {
 	t.Helper()
-	s, err := OpenStores(t.Context(), Store{Data: dir})
+	s, err := OpenStores(t.Context(), storeIn(t, dir))
 	if err == nil {
 		t.Cleanup(func() { _ = s.Close() })
 	}
@@ -31,6 +52,7 @@ func write(t *testing.T, path, text string) {
 
 // TestAFirstStartCanBeCutShortAnywhere leaves what a kill between two steps leaves, and starts again.
 func TestAFirstStartCanBeCutShortAnywhere(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "it is about the files in the data folder")
 	for name, files := range map[string][]string{
 		"nothing":                       {},
 		"the accounts' empty file":      {accountsFile},
@@ -59,6 +81,7 @@ func TestAFirstStartCanBeCutShortAnywhere(t *testing.T) {
 
 // TestManyProcessesMakeOneInstallation opens an empty folder from many at once.
 func TestManyProcessesMakeOneInstallation(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "it is about the files in the data folder")
 	dir := t.TempDir()
 	var wg sync.WaitGroup
 	secrets := make([]string, 8)
@@ -87,6 +110,9 @@ func TestAnotherSecretIsToldBeforeAnythingIsDone(t *testing.T) {
 	s := serverOn(t, dir)
 	_ = s.stores.Close()
 	write(t, filepath.Join(dir, secretFile), strings.Repeat("another ", 8))
+	if sqldbtest.Engine() == sqldb.PostgreSQL {
+		t.Setenv("CARFLUENCE_SECRET", strings.Repeat("another ", 8))
+	}
 	if _, err := openStores(t, dir); err == nil || !strings.Contains(err.Error(), "secret") {
 		t.Errorf("opened under another secret: %v", err)
 	}
@@ -100,7 +126,7 @@ func serverOn(t *testing.T, dir string) *Server {
 		t.Fatal(err)
 	}
 	c := Config{
-		Store: Store{Data: dir}, Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", TokenTTL: time.Minute, RefreshTTL: time.Hour,
+		Store: storeIn(t, dir), Listen: "127.0.0.1:0", MetricsListen: "off", AdminEmail: "admin@example.com", TokenTTL: time.Minute, RefreshTTL: time.Hour,
 		SessionTTL: time.Hour, SigningKeyPeriod: time.Hour, SessionRatePerHour: 100, QuotaWindow: time.Hour, RulesMax: 200,
 		SFTPListen: "off", SFTPConnections: 10, SFTPIdle: time.Minute, Feeds: testFeeds,
 	}
@@ -118,7 +144,7 @@ func TestALaterSchemaIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Stock.Exec(t.Context(), `INSERT INTO schema_version_stock (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+	if _, err := s.Stock.Exec(t.Context(), `INSERT INTO schema_version_stock (version_id, is_applied) VALUES (9999, TRUE)`); err != nil {
 		t.Fatal(err)
 	}
 	_ = s.Close()
@@ -139,6 +165,7 @@ func TestASchemaIsNotChangedUnderARunningServer(t *testing.T) {
 }
 
 func TestABackupIsPrivateAndWhole(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "it is about the files in the data folder")
 	s, err := openStores(t, t.TempDir())
 	if err != nil {
 		t.Fatal(err)

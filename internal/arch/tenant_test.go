@@ -9,24 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-)
 
-// unbound are the tables read before the dealer group is known; every other statement names its group.
-var unbound = map[string]string{
-	"dealer_group":   "the groups themselves",
-	"person":         "login finds people by address",
-	"membership":     "login finds the group by person",
-	"credential":     "a digest says which group, kind and id",
-	"signing_key":    "belongs to the installation",
-	"authority":      "one number for all replicas",
-	"change":         "read by every replica",
-	"replica":        "read by every replica",
-	"sftp_login":     "a username says which group and integration",
-	"sftp_host_key":  "belongs to the installation",
-	"login_throttle": "counts addresses that may belong to nobody",
-	"river_job":      "one queue works the jobs of all groups; the group is in a job's arguments",
-	"river_leader":   "belongs to the installation",
-}
+	"carfluence/internal/sqldb"
+)
 
 var (
 	statement = regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`)
@@ -73,7 +58,7 @@ func leaksTenant(text string) (table string, leaks bool) {
 	}
 	for _, m := range tables.FindAllStringSubmatch(text, -1) {
 		name := strings.ToLower(m[1])
-		if _, free := unbound[name]; !free && name != "set" && name != "json_each" {
+		if _, free := sqldb.Unguarded[name]; !free && name != "set" && name != "json_each" {
 			return name, true
 		}
 	}

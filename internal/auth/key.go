@@ -153,6 +153,9 @@ type KeyChange struct {
 // Update changes a key. When it returns, the change is in force on every replica; the window's count goes on.
 func (ks *Keys) Update(ctx context.Context, group string, by audit.Actor, grantor Scopes, id string, c KeyChange) (Key, error) {
 	err := ks.authority.Commit(ctx, group, func(tx *sqldb.Tenant) ([]Ref, error) {
+		if err := tx.Lock(ctx, "key "+id); err != nil { // else another change made meanwhile would be taken back
+			return nil, err
+		}
 		k, err := getKey(ctx, tx, id)
 		if err == nil && !k.RevokedAt.IsZero() {
 			err = sqldb.ErrNoRows

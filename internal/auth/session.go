@@ -156,6 +156,9 @@ func (s *Sessions) begin(ctx context.Context, a *Attempt, acct account, password
 		return Login{}, err
 	}
 	err = s.authority.db.Tenant(acct.Group).Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockPerson(ctx, tx, acct.ID); err != nil {
+			return err
+		}
 		current, err := accountByID(ctx, tx, acct.ID)
 		if err != nil {
 			return sqldb.Found(err, errLogin)
@@ -243,6 +246,9 @@ func (s *Sessions) Refresh(ctx context.Context, text string, from Client) (Login
 	var grant refreshGrant
 	var refusal error
 	err = s.authority.Commit(ctx, group, func(tx *sqldb.Tenant) (refs []Ref, err error) {
+		if err := tx.Lock(ctx, "refresh "+digest); err != nil { // a client's many tabs come at once
+			return nil, err
+		}
 		if grant, err = selectRefresh(ctx, tx, digest); err != nil {
 			return nil, sqldb.Found(err, errRefreshInvalid)
 		}
@@ -375,6 +381,9 @@ func (s *Sessions) replacePassword(ctx context.Context, a *Attempt, p Principal,
 	}
 	return s.authority.Commit(ctx, p.Group, func(tx *sqldb.Tenant) ([]Ref, error) {
 		now := s.authority.now()
+		if err := lockPerson(ctx, tx, p.ID); err != nil {
+			return nil, err
+		}
 		stored, err := accountByID(ctx, tx, p.ID)
 		if err != nil {
 			return nil, sqldb.Found(err, errSessionEnded)

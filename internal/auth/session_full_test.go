@@ -3,10 +3,14 @@ package auth
 import (
 	"strings"
 	"testing"
+
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 // With a full disk nobody can log in, and nothing says that a credential is bad; who is in stays in.
 func TestSessionsOnFullDisk(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "its size can be capped")
 	o := newOffice(t)
 	l := o.login("jane@cars.example", goodPassword)
 	var pages int64

@@ -99,6 +99,9 @@ func (k *SigningKeys) Rotate(ctx context.Context) error {
 func (k *SigningKeys) replace(ctx context.Context, now time.Time, next *SigningKey) error {
 	by := audit.System("signing key rotation")
 	return k.authority.Commit(ctx, "", func(tx *sqldb.Tenant) (refs []Ref, err error) {
+		if err := tx.Lock(ctx, "signing keys"); err != nil {
+			return nil, err
+		}
 		set, err := k.read(ctx, tx.DB())
 		if err != nil {
 			return nil, err

@@ -110,6 +110,9 @@ func (t *Throttle) reserve(ctx context.Context, counters []counter) (a *Attempt,
 	now := t.now()
 	err = t.db.Transact(ctx, func(tx *sqldb.DB) error {
 		a, full = &Attempt{throttle: t, counters: counters}, nil
+		if err := lockThrottle(ctx, tx, counters); err != nil {
+			return err
+		}
 		failures := make([]int64, len(counters))
 		for i := range counters {
 			c := &counters[i]
@@ -181,6 +184,9 @@ func (t *Throttle) board(counters []counter) {
 
 // GiveBack uncounts the attempt in the caller's transaction: the password was right, or never looked at.
 func (a *Attempt) GiveBack(ctx context.Context, tx *sqldb.DB) error {
+	if err := lockThrottle(ctx, tx, a.counters); err != nil {
+		return err
+	}
 	for _, c := range a.counters {
 		if err := uncountThrottle(ctx, tx, c.subject, c.since); err != nil {
 			return err

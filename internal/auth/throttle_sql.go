@@ -8,6 +8,15 @@ import (
 	"carfluence/internal/sqldb"
 )
 
+// lockThrottle comes before counts are read in order to be written.
+func lockThrottle(ctx context.Context, tx *sqldb.DB, counters []counter) error {
+	names := make([]string, len(counters))
+	for i, c := range counters { // kind by kind, so that no two wait for each other
+		names[i] = "throttle " + c.subject
+	}
+	return tx.Lock(ctx, names...)
+}
+
 // selectThrottle returns no failures since the zero time for a subject without a row.
 func selectThrottle(ctx context.Context, tx *sqldb.DB, subject string) (since time.Time, failures int64, err error) {
 	var at sqldb.Time

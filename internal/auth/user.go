@@ -206,6 +206,9 @@ func (ps *People) Update(ctx context.Context, group string, by audit.Actor, id s
 		return Person{}, err
 	}
 	err = ps.authority.Commit(ctx, group, func(tx *sqldb.Tenant) ([]Ref, error) {
+		if err := lockPerson(ctx, tx, id); err != nil {
+			return nil, err
+		}
 		stored, err := accountByID(ctx, tx, id)
 		if err != nil {
 			return nil, sqldb.Found(err, rest.NotFound("user"))
@@ -273,6 +276,9 @@ func personDifferences(old, next Person, password bool) map[string]any {
 // Delete removes a person and ends the person's sessions. What the person did stays in audit and history.
 func (ps *People) Delete(ctx context.Context, group string, by audit.Actor, id string) error {
 	return ps.authority.Commit(ctx, group, func(tx *sqldb.Tenant) ([]Ref, error) {
+		if err := lockPerson(ctx, tx, id); err != nil {
+			return nil, err
+		}
 		stored, err := accountByID(ctx, tx, id)
 		if err != nil {
 			return nil, sqldb.Found(err, rest.NotFound("user"))
@@ -293,13 +299,13 @@ func (ps *People) Delete(ctx context.Context, group string, by audit.Actor, id s
 	})
 }
 
-// keepAdmin refuses a change after which a group would have no active administrator. The group's row is
-// locked, so that two administrators can't remove each other at once.
+// keepAdmin refuses a change after which a group would have no active administrator. Two administrators can't remove
+// each other at once.
 func keepAdmin(ctx context.Context, tx *sqldb.Tenant, p Person, staysAdmin bool) error {
 	if staysAdmin || p.Role != RoleAdmin || p.Status != StatusActive {
 		return nil
 	}
-	if err := lockGroup(ctx, tx.DB(), p.Group); err != nil {
+	if err := tx.Lock(ctx, "administrators"); err != nil {
 		return err
 	}
 	others, err := countOtherAdmins(ctx, tx, p.ID)

@@ -81,7 +81,8 @@ func countOtherAdmins(ctx context.Context, tx *sqldb.Tenant, id string) (n int64
 	return n, err
 }
 
-func lockGroup(ctx context.Context, tx *sqldb.DB, id string) error {
-	_, err := tx.Exec(ctx, `UPDATE dealer_group SET name = name WHERE id = $1`, id)
-	return err
+// lockPerson comes before an account is read in order to be changed, or a session begun: a login must not slip past
+// the password's change that ends all sessions.
+func lockPerson(ctx context.Context, tx *sqldb.Tenant, id string) error {
+	return tx.Lock(ctx, "person "+id)
 }

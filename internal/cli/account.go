@@ -10,6 +10,7 @@ import (
 	"carfluence/internal/app"
 	"carfluence/internal/auth"
 	"carfluence/internal/rest"
+	"carfluence/internal/sqldb"
 )
 
 // accounts is what commands on people, groups and keys work with.
@@ -48,7 +49,7 @@ func accountsIn(s *app.Stores) *accounts {
 
 // settleServer waits until a server beside this command can't be using what the command has changed.
 func (a *accounts) settleServer(ctx context.Context) {
-	if a.Served() {
+	if a.Accounts.Engine() == sqldb.PostgreSQL || a.Served() { // there one that has lost its lock may go on
 		a.authority.Outwait(ctx)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -219,7 +218,7 @@ func (m *migrateCommand) Run(c *console) error {
 		return err
 	}
 	defer s.Close()
-	c.printf("The databases in %s are up to date.\n", m.Data)
+	c.printf("The databases in %s are up to date.\n", m.Where())
 	return nil
 }
 
@@ -230,6 +229,12 @@ type backupCommand struct {
 
 // Run copies the databases.
 func (b *backupCommand) Run(c *console) error {
+	if err := b.Validate(); err != nil {
+		return usageError{err}
+	}
+	if b.OnServer() {
+		return usageError{fmt.Errorf("backup copies embedded databases; copy those on PostgreSQL with pg_dump as a role that row-level security does not bind (a superuser), and keep CARFLUENCE_SECRET in another safe place")}
+	}
 	s, err := openExisting(c, b.Store)
 	if err != nil {
 		return err
@@ -255,8 +260,15 @@ func openStores(c *console, store app.Store) (*app.Stores, error) {
 // openExisting is openStores for commands that work on what is there: a mistyped --data must not make a new,
 // empty installation.
 func openExisting(c *console, store app.Store) (*app.Stores, error) {
-	if store.Validate() == nil && !store.Exists() {
-		return nil, usageError{fmt.Errorf("there is no installation in %s; name its folder with --data, or make one with carfluence serve", store.Data)}
+	if err := store.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	exists, err := store.Exists(c)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		return nil, usageError{fmt.Errorf("there is no installation in %s; name its folder with --data or its database with --database, or make one with carfluence serve", store.Where())}
 	}
 	return openStores(c, store)
 }
@@ -272,8 +284,11 @@ func (cmd *configCommand) Run(c *console, parsed *kong.Context) error {
 			continue
 		}
 		value := f.Target.Interface()
-		if f.Name == "database" {
-			value = masked(cmd.Database)
+		switch f.Name {
+		case "database":
+			value = app.MaskedURL(cmd.Database.Database)
+		case "stock-database":
+			value = app.MaskedURL(cmd.StockDatabase)
 		}
 		c.printf("%-24s %v\n", f.Name, value)
 	}
@@ -291,22 +306,6 @@ func (cmd *configCommand) Run(c *console, parsed *kong.Context) error {
 		return usageError{err}
 	}
 	return nil
-}
-
-// masked is a database's URL without its password.
-func masked(text string) string {
-	if text == "" {
-		return ""
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return "(hidden: not a URL)"
-	}
-	if u.User != nil {
-		u.User = url.User(u.User.Username())
-	}
-	u.RawQuery = "" // may hold one too
-	return u.String()
 }
 
 func logger(w io.Writer, level string) *slog.Logger {

@@ -79,6 +79,9 @@ func (d *desk) line(args ...string) string {
 	if usual := absolute(cmp.Or(os.Getenv("CARFLUENCE_DATA"), "carfluence-data")); d.place.Data != usual {
 		line += " --data " + shellQuoted(d.place.Data)
 	}
+	if d.place.OnServer() && os.Getenv("CARFLUENCE_DATABASE") == "" && os.Getenv("CARFLUENCE_DATABASE_FILE") == "" {
+		line += " --database " + shellQuoted(d.place.Where()) // without its password
+	}
 	if given := d.place.Group; given != os.Getenv("CARFLUENCE_GROUP") {
 		line += " --group " + shellQuoted(given)
 	}

@@ -173,7 +173,7 @@ func (d *desk) leave(c *console, run feed.Run, asJSON bool) error {
 	}
 	c.printf("Stored as %s. What becomes of it: %s\n", run.ID, d.line("feed", "logs", run.ID))
 	if !d.Served() {
-		c.hint("No server runs on %s; the file is processed when one does, or with the next feed push.\n", d.place.Data)
+		c.hint("No server runs on %s; the file is processed when one does, or with the next feed push.\n", d.place.Where())
 	}
 	return nil
 }
@@ -235,7 +235,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (d *desk) interrupted(run feed.Run) error {
 	by := "by the server"
 	if !d.Served() {
-		by = "when a server runs on " + d.place.Data + ", or with the next feed push"
+		by = "when a server runs on " + d.place.Where() + ", or with the next feed push"
 	}
 	return fmt.Errorf("interrupted; %s is stored and will be processed %s. What becomes of it: %s", run.Filename, by, d.line("feed", "logs", run.ID))
 }

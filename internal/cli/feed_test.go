@@ -44,7 +44,7 @@ type yard struct {
 
 func newYard(t *testing.T) *yard {
 	t.Helper()
-	y := &yard{TB: t, data: t.TempDir()}
+	y := &yard{TB: t, data: newFolder(t)}
 	y.must(exitOK, "group", "add", "Group")
 	out, _ := y.must(exitOK, "feed", "add", "Nightly stock", "--type", "custom", "--dealer", "Main Street", "--strategy", "overwrite")
 	y.integration = y.find(out, `Made integration (\S+): Nightly stock \(custom\)`)
@@ -382,7 +382,7 @@ func TestFilesThatCannotBePushed(t *testing.T) {
 	if _, errOut := y.must(exitFailure, "feed", "push", old); !strings.Contains(errOut, "older than a.csv") {
 		t.Errorf("an old file: %s", errOut)
 	}
-	empty := &yard{TB: t, data: t.TempDir()}
+	empty := &yard{TB: t, data: newFolder(t)}
 	empty.must(exitOK, "group", "add", "Group")
 	if _, errOut := empty.must(exitFailure, "feed", "push", file); !strings.Contains(errOut, "no integration yet") || !strings.Contains(errOut, "feed add") {
 		t.Errorf("without an integration: %s", errOut)
@@ -515,7 +515,7 @@ func TestTextsOfSendersDoNotSteerTheTerminal(t *testing.T) {
 }
 
 func TestConfigShowsTheSettingsOfFeeds(t *testing.T) {
-	code, out, errOut := command(t, t.TempDir(), "config", "--feed-guard-percent", "40")
+	code, out, errOut := command(t, newFolder(t), "config", "--feed-guard-percent", "40")
 	if code != exitOK {
 		t.Fatalf("%d %s", code, errOut)
 	}

@@ -75,7 +75,7 @@ func (cmd *importCommand) Run(c *console) (err error) {
 	}
 	stock, _ := a.NewStock(inventory.Options{Now: time.Now}, rule.Options{})
 	importer := &feed.Importer{Stock: stock, Dealers: &dealer.Dealers{DB: a.Stock, Now: time.Now}, Now: time.Now}
-	report, err := importer.Run(c, a.Stock.Tenant(g.ID), in)
+	report, err := importer.Run(c, a.Stock.Patient().Tenant(g.ID), in)
 	_ = bar.Finish()
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted; nothing was loaded")

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"carfluence/internal/app"
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 // command runs a command line on the data folder of a test.
@@ -44,6 +46,9 @@ const feedText = "VIN|Price|Color|Shade\n1FTFW1E84NFA10001|$20,000|Red|x\n2HGFE2
 
 func TestImportTellsWhatBecameOfTheFile(t *testing.T) {
 	data := t.TempDir()
+	if sqldbtest.Engine() == sqldb.PostgreSQL {
+		onServer(t, sqldbtest.Empty(t))
+	}
 	file := writeFile(t, "stock.txt", feedText)
 	for _, args := range [][]string{{"import", file}, {"migrate"}} {
 		if code, _, errOut := command(t, filepath.Join(data, "mistyped"), args...); code != exitUsage || !strings.Contains(errOut, "there is no installation") {
@@ -86,7 +91,7 @@ func TestImportTellsWhatBecameOfTheFile(t *testing.T) {
 }
 
 func TestImportReportsAsJSON(t *testing.T) {
-	data := t.TempDir()
+	data := newFolder(t)
 	command(t, data, "group", "add", "Group")
 	code, out, _ := command(t, data, "import", writeFile(t, "stock.txt", feedText), "--dealer", "Main Street", "--json")
 	var body reportBody
@@ -99,7 +104,7 @@ func TestImportReportsAsJSON(t *testing.T) {
 }
 
 func TestImportThatCannotBeginSaysWhy(t *testing.T) {
-	data := t.TempDir()
+	data := newFolder(t)
 	command(t, data, "group", "add", "Group")
 	tests := []struct {
 		file, text string

@@ -75,7 +75,7 @@ func (cmd *serveCommand) Run(c *console) error {
 	return s.Run(c, l, func() {
 		c.demoLines(s.URL(l), first, demo)
 		if cmd.Demo && first == nil {
-			c.hint("--demo: %s holds data already; it is served as it is.\n", cmd.Data)
+			c.hint("--demo: %s holds data already; it is served as it is.\n", cmd.Where())
 		}
 		if l.SFTP != nil {
 			c.printf("SFTP at %s, host key %s\n", l.SFTP.Addr(), s.Feeds.SFTP.Fingerprint)
@@ -88,11 +88,15 @@ func (c *console) welcome(first *app.FirstStart, cmd *serveCommand) {
 	if first == nil {
 		return
 	}
-	c.printf("Made dealer group %q with administrator %s in %s.\n", first.Group.Name, first.Admin.Email, cmd.Data)
+	c.printf("Made dealer group %q with administrator %s in %s.\n", first.Group.Name, first.Admin.Email, cmd.Where())
 	if first.Password != "" {
 		c.printf("Password (shown once): %s\n", first.Password)
 	}
-	c.printf("Keep %s/secret safe: without it no key or session works, and a backup leaves it out.\n\n", cmd.Data)
+	secret := "CARFLUENCE_SECRET"
+	if !cmd.OnServer() {
+		secret = cmd.Data + "/secret"
+	}
+	c.printf("Keep %s safe: without it no key or session works, and a backup leaves it out.\n\n", secret)
 }
 
 // demoLines prints commands that work as they stand.

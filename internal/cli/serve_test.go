@@ -36,7 +36,7 @@ func TestTheFirstPasswordIsNotLostToAPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	dir := t.TempDir()
+	dir := newFolder(t)
 	serve := func(address string) (int, string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -104,7 +104,7 @@ func (d *Dealers) Create(ctx context.Context, t *sqldb.Tenant, by audit.Actor, i
 	in.ID, in.Aliases = id.String(), []Alias{}
 	in.CreatedAt = d.Now().UTC()
 	in.UpdatedAt = in.CreatedAt
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = d.write(ctx, t, func(tx *sqldb.Tenant) error {
 		if err := claimed(ctx, tx, in); err != nil {
 			return err
 		}
@@ -119,10 +119,17 @@ func (d *Dealers) Create(ctx context.Context, t *sqldb.Tenant, by audit.Actor, i
 	return in, err
 }
 
+// write runs f in a transaction that no other write to the group's inventory runs beside.
+func (d *Dealers) write(ctx context.Context, t *sqldb.Tenant, f func(tx *sqldb.Tenant) error) error {
+	return t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
+		return f(tx)
+	})
+}
+
 // Update changes a dealership by edit, which sees the stored one.
 func (d *Dealers) Update(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string, edit func(*Dealer)) (Dealer, error) {
 	var out Dealer
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err := d.write(ctx, t, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
 		if err != nil {
 			return err
@@ -155,7 +162,7 @@ func (d *Dealers) store(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, e
 
 // Delete removes a dealership that holds no vehicles and has no integrations, with its aliases.
 func (d *Dealers) Delete(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
-	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	return d.write(ctx, t, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
 		if err != nil {
 			return err
@@ -218,7 +225,7 @@ func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, by audit.Actor,
 	if alias == "" || tooLong(alias, maxName) || !printable(alias) {
 		return out, errs.Invalid("invalid", "The alias can't be used.", errs.At("#/alias", "must be 1 to 200 printable characters"))
 	}
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
+	err := d.write(ctx, t, func(tx *sqldb.Tenant) (err error) {
 		if out, err = selectDealer(ctx, tx, id); err != nil {
 			return err
 		}
@@ -246,7 +253,7 @@ func (d *Dealers) AddAlias(ctx context.Context, t *sqldb.Tenant, by audit.Actor,
 
 // RemoveAlias takes a spelling away, named by its id or, folded, by its text.
 func (d *Dealers) RemoveAlias(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id, aliasIDOrText string) error {
-	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	return d.write(ctx, t, func(tx *sqldb.Tenant) error {
 		stored, err := selectDealer(ctx, tx, id)
 		if err != nil {
 			return err

@@ -32,7 +32,6 @@ type Feeds struct {
 
 	uploads, previews gate
 
-	working  sync.Map // integration id → true
 	failures failures
 	writing  sync.WaitGroup // audit rows of failed logins on their way
 }

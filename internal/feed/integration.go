@@ -135,6 +135,9 @@ func (f *Feeds) CreateIntegration(ctx context.Context, t *sqldb.Tenant, by audit
 func (f *Feeds) UpdateIntegration(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string, edit func(*Integration)) (Integration, error) {
 	var out Integration
 	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, id); err != nil { // its status follows from files, too
+			return err
+		}
 		old, err := selectIntegration(ctx, tx, id)
 		if err != nil {
 			return err
@@ -207,6 +210,9 @@ func (f *Feeds) DeleteIntegration(ctx context.Context, t *sqldb.Tenant, by audit
 			return err
 		}
 		if err := w.Abandon(ctx); err != nil {
+			return err
+		}
+		if err := lockIntegration(ctx, tx, id); err != nil {
 			return err
 		}
 		if err := deleteIntegration(ctx, tx, id); err != nil {

@@ -3,8 +3,6 @@ package feed
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 func TestIntegrationIsCreatedWithItsLogin(t *testing.T) {
@@ -386,16 +385,12 @@ func TestPasswordsAreShownOnce(t *testing.T) {
 	for _, r := range h.events() {
 		seen += r.DetailJSON
 	}
-	file := filepath.Join(t.TempDir(), "copy.db")
-	if err := h.DB.Backup(t.Context(), file); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil || !strings.Contains(string(raw), username) {
-		t.Fatal("the copy does not hold the logins", err)
+	held := sqldbtest.Contents(t, h.DB, h.tenant().Group())
+	if !strings.Contains(held, username) {
+		t.Fatal("the store does not hold the logins")
 	}
 	for _, s := range secrets {
-		if len(s) != 32 || strings.Contains(seen+string(raw), s) {
+		if len(s) != 32 || strings.Contains(seen+held, s) {
 			t.Errorf("a password is to be read somewhere")
 		}
 	}

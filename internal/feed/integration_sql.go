@@ -30,6 +30,12 @@ func scanIntegration(scan func(dest ...any) error) (Integration, error) {
 	return i, json.Unmarshal([]byte(mappings), &i.Mappings)
 }
 
+// lockIntegration comes before an integration, or its files that wait, are read in order to be changed, and after
+// sqldb.LockInventory where both are needed.
+func lockIntegration(ctx context.Context, tx *sqldb.Tenant, id string) error {
+	return tx.Lock(ctx, "integration "+id)
+}
+
 func countIntegrations(ctx context.Context, t *sqldb.Tenant) (n int64, err error) {
 	err = t.QueryRow(ctx, `SELECT count(*) FROM integration WHERE dealer_group_id = $1`).Scan(&n)
 	return n, err

@@ -106,7 +106,7 @@ func (l storedLogin) login(username string) Login {
 
 func (f *Feeds) selectLogin(ctx context.Context, username string) (storedLogin, error) {
 	l, err := selectLogin(ctx, f.DB, username)
-	if errors.Is(err, sqldb.ErrNoRows) {
+	if errors.Is(err, sqldb.ErrNoRows) || errs.KindOf(err) == errs.KindInvalid { // text that no row can hold
 		return storedLogin{}, nil
 	}
 	return l, err

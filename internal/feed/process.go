@@ -25,10 +25,14 @@ var ErrBusy = errors.New("the integration's files are being processed already")
 // Work processes an integration's files that wait, oldest first, until none is left. A file that can't be used is logged
 // as failed and is no error; an error is ours, and Work is to be called again later.
 func (f *Feeds) Work(ctx context.Context, t *sqldb.Tenant, integrationID string) error {
-	if _, working := f.working.LoadOrStore(integrationID, true); working {
+	working, err := f.DB.Hold(ctx, "files of "+integrationID, sqldb.Holding{})
+	if errors.Is(err, sqldb.ErrHeld) {
 		return ErrBusy
 	}
-	defer f.working.Delete(integrationID)
+	if err != nil {
+		return err
+	}
+	defer working.Release()
 	for {
 		in, r, ok, err := f.claim(ctx, t, integrationID)
 		if err != nil || !ok {
@@ -258,6 +262,9 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant, w *
 		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), p.absent.sold()
 		p.run.Report.Moved = int64(len(p.absent.moved))
 		p.f.finish(&p.run)
+		if err := lockIntegration(ctx, tx, p.in.ID); err != nil {
+			return err
+		}
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
 			return err
 		}
@@ -368,6 +375,9 @@ func (p *processing) hold(ctx context.Context) error {
 	p.f.finish(&p.run)
 	p.f.ended(&p.run)
 	return p.t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, p.in.ID); err != nil {
+			return err
+		}
 		if err := updateFenced(ctx, tx, &p.run); err != nil {
 			return err
 		}

@@ -573,13 +573,18 @@ func TestAFileIsProcessedOnce(t *testing.T) {
 func TestWorkersOfOneIntegrationExcludeEachOther(t *testing.T) {
 	w := openFeeds(t)
 	in := w.integration(mapping.TypeCustom)
-	w.working.Store(in.ID, true)
+	other, err := w.db().Hold(t.Context(), "files of "+in.ID, sqldb.Holding{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Release()
 	if err := w.Work(t.Context(), w.t, in.ID); !errors.Is(err, ErrBusy) {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestAFullDiskLosesNoFile(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "its size can be capped")
 	w := openFeeds(t)
 	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "a.csv", stockFile(0, 3, "10000"))

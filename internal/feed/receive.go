@@ -66,6 +66,9 @@ func (f *Feeds) Receive(ctx context.Context, t *sqldb.Tenant, integrationID stri
 	}
 	r.ReceivedAt = f.Now().UTC().Truncate(time.Microsecond)
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, in.ID); err != nil { // a worker that finds no more files must not miss this one
+			return err
+		}
 		waiting, err := countQueued(ctx, tx, in.ID)
 		if err != nil {
 			return err

@@ -186,6 +186,9 @@ func (r *Run) waits() string { return r.Filename + ": " + r.Detail }
 
 func (f *Feeds) decide(ctx context.Context, t *sqldb.Tenant, by audit.Actor, integrationID, runID, event string, act func(*sqldb.Tenant, *Run) error) (r Run, err error) {
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, integrationID); err != nil {
+			return err
+		}
 		if r, err = selectRun(ctx, tx, integrationID, runID); err != nil {
 			return err
 		}
@@ -215,6 +218,9 @@ func (f *Feeds) resume(ctx context.Context, tx *sqldb.Tenant, integrationID stri
 // whose worker is gone: workers of one integration exclude each other (see Work).
 func (f *Feeds) claim(ctx context.Context, t *sqldb.Tenant, integrationID string) (in Integration, r Run, ok bool, err error) {
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, integrationID); err != nil {
+			return err
+		}
 		if in, err = f.Integration(ctx, tx, integrationID); errs.KindOf(err) == errs.KindNotFound {
 			return nil // deleted meanwhile
 		}
@@ -280,6 +286,9 @@ func (f *Feeds) fail(ctx context.Context, t *sqldb.Tenant, r Run, cause error) e
 	f.finish(&r)
 	f.ended(&r)
 	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, r.IntegrationID); err != nil {
+			return err
+		}
 		if err := updateFenced(ctx, tx, &r); err != nil {
 			return err
 		}

@@ -75,6 +75,9 @@ func (f *Feeds) AddSSHKey(ctx context.Context, t *sqldb.Tenant, by audit.Actor, 
 	}
 	k.ID, k.CreatedAt = id.String(), f.Now().UTC()
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		if err := lockIntegration(ctx, tx, integrationID); err != nil {
+			return err
+		}
 		i, err := selectIntegration(ctx, tx, integrationID)
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ func (s *Stock) Patch(ctx context.Context, t *sqldb.Tenant, c Change, from Sourc
 }
 
 func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source, override bool) (v *Vehicle, outcome Outcome, err error) {
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		if err := s.place(ctx, tx, &c, from); err != nil {
 			return err
 		}

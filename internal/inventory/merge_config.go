@@ -136,7 +136,7 @@ func (s *Stock) CreateMergeConfig(ctx context.Context, t *sqldb.Tenant, by audit
 	if err != nil {
 		return c, err
 	}
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		c = MergeConfig{ID: id.String(), Settings: MergeSettings{MileageTolerance: DefaultMileageTolerance}, CreatedAt: s.now().UTC()}
 		before := c
 		all, err := s.applyMergeConfig(ctx, tx, &in, &c)
@@ -161,7 +161,7 @@ func (s *Stock) CreateMergeConfig(ctx context.Context, t *sqldb.Tenant, by audit
 
 // UpdateMergeConfig changes a merge config. What it shows stays as it was built before until it is built anew.
 func (s *Stock) UpdateMergeConfig(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string, in MergeConfigChange) (c MergeConfig, err error) {
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		before, err := selectMergeConfig(ctx, tx, id)
 		if err != nil {
 			return err
@@ -182,7 +182,7 @@ func (s *Stock) UpdateMergeConfig(ctx context.Context, t *sqldb.Tenant, by audit
 
 // DeleteMergeConfig removes a merge config and its merged vehicles. What its sources brought stays.
 func (s *Stock) DeleteMergeConfig(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		c, err := selectMergeConfig(ctx, tx, id)
 		if err != nil {
 			return err

@@ -100,7 +100,7 @@ var errNoOverride = rest.NotFound("override")
 // Release lets sources and rules show again where a caller has overridden them: in one field, or with "" in all. A vehicle
 // that no source but the API describes keeps its values. Not found for a field that is not overridden.
 func (s *Stock) Release(ctx context.Context, t *sqldb.Tenant, vin, field string, from Source) error {
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		w, err := s.Writer(ctx, tx, from)
 		if err != nil {
 			return err

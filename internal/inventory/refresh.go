@@ -151,7 +151,7 @@ func (s *Stock) Refreshed(ctx context.Context, t *sqldb.Tenant, id string) (Refr
 func (s *Stock) RunRefresh(ctx context.Context, t *sqldb.Tenant, id string) error {
 	for {
 		ended := false
-		err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+		err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 			r, err := selectRefresh(ctx, tx, id)
 			if err != nil {
 				return err
@@ -175,7 +175,7 @@ func (s *Stock) RunRefresh(ctx context.Context, t *sqldb.Tenant, id string) erro
 // dropViews deletes merged vehicles that no config shows or builds any more, a batch at a time.
 func dropViews(ctx context.Context, t *sqldb.Tenant) error {
 	for more := true; more; {
-		err := t.Transact(ctx, func(tx *sqldb.Tenant) (err error) {
+		err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) (err error) {
 			more, err = deleteUnshown(ctx, tx, dropBatch)
 			return err
 		})
@@ -188,7 +188,7 @@ func dropViews(ctx context.Context, t *sqldb.Tenant) error {
 
 // FailRefresh notes that a refresh is given up.
 func (s *Stock) FailRefresh(ctx context.Context, t *sqldb.Tenant, id, why string) error {
-	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	return t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		r, err := selectRefresh(ctx, tx, id)
 		if err != nil || r.Status == RefreshCompleted {
 			return err

@@ -50,11 +50,15 @@ type entry struct {
 	line    int
 }
 
-// Writer begins writing for a source, joining the caller's transaction. Call Committed when that has ended.
+// Writer begins writing for a source, joining the caller's transaction; until it ends nobody else writes to the group's
+// inventory. Call Committed when that has ended.
 func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Writer, error) {
 	w := &Writer{stock: s, tx: tx, from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond)}
 	w.authors.self = author{from.Name, from.ActorType, from.ActorID, from.ActorName, from.File}
-	var err error
+	err := tx.Lock(ctx, sqldb.LockInventory)
+	if err != nil {
+		return nil, err
+	}
 	if w.days, err = s.calendar(ctx, tx); err != nil {
 		return nil, err
 	}

@@ -24,11 +24,15 @@ const (
 	// pollEvery is how often the store is asked for new jobs. An idle queue takes 0.9 % of a core with it, half
 	// of that for River's other services; 250 ms take 1.1 %, 50 ms 3.8 %, River's listener for SQLite 2.2 %.
 	pollEvery = 500 * time.Millisecond
+	// pollListening is the same on PostgreSQL, which tells of new jobs, but not of those that were taken over.
+	pollListening = time.Second
 	// fetchAtMost is how soon after one fetch another may follow while there are jobs waiting.
 	fetchAtMost = 5 * time.Millisecond
 	// busyWait is how long one statement waits for the write lock. An import may hold it for minutes: every
 	// statement is tried again until it gets through, so this only bounds how long a stop is held up.
 	busyWait = 5 * time.Second
+	// awayAgain is how long after a start failed for want of the database the next is tried.
+	awayAgain = time.Second
 	// maxBackoff is the longest wait between two attempts.
 	maxBackoff = 10 * time.Minute
 	// finishedKept and givenUpKept are how long rows of jobs are kept for who looks into the store.
@@ -88,7 +92,7 @@ type Queue struct {
 func New(stock *sqldb.DB, log *slog.Logger, o Options) (*Queue, error) {
 	q := &Queue{stock: stock, log: log, options: o.filled(), workers: river.NewWorkers()}
 	var err error
-	q.inserter, err = newClient(nil, &river.Config{Logger: riverLog(log), MaxAttempts: q.options.Attempts})
+	q.inserter, err = newClient(stock.Engine(), nil, &river.Config{Logger: riverLog(log), MaxAttempts: q.options.Attempts})
 	return q, err
 }
 
@@ -111,22 +115,27 @@ func (q *Queue) Every(interval time.Duration, args Args) {
 func Snooze(d time.Duration) error { return river.JobSnooze(d) }
 
 // Run works jobs until ctx ends. Running jobs then see their context end and get StopTimeout to return; what
-// is unfinished is run again by the next Run. Only the process that holds the data folder's lock may call it:
-// it takes over the jobs of a process that died.
+// is unfinished is run again by the next Run. It takes over the jobs of a process that died. On SQLite only the
+// process that holds the data folder's lock may call it; on PostgreSQL as many as there are.
 func (q *Queue) Run(ctx context.Context) error {
-	pool, err := q.stock.Connect(ctx, busyWait)
+	side, err := q.stock.Connect(ctx, busyWait)
 	if err != nil && ctx.Err() != nil { // told to stop before it began
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
-	defer pool.Close()
-	c, err := q.startPatiently(ctx, pool)
+	defer side.Close()
+	here, err := q.presence()
+	if err != nil {
+		return err
+	}
+	defer here.end()
+	c, err := q.startPatiently(ctx, side, here)
 	if err != nil || c == nil {
 		return err
 	}
-	<-ctx.Done()
+	here.watch(ctx)
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.options.StopTimeout)
 	defer cancel()
 	if err := c.StopAndCancel(limit); err != nil {
@@ -135,28 +144,35 @@ func (q *Queue) Run(ctx context.Context) error {
 	return nil
 }
 
-// startPatiently waits while another process, such as an import, holds the store's write lock. It returns nil
-// when ctx ends first.
-func (q *Queue) startPatiently(ctx context.Context, pool *pool) (*client, error) {
+// startPatiently waits while another process, such as an import, holds the store's write lock, or the server is
+// away. It returns nil when ctx ends first.
+func (q *Queue) startPatiently(ctx context.Context, side *sqldb.Side, here *presence) (*client, error) {
 	for {
-		c, err := q.start(ctx, pool)
+		c, err := q.start(ctx, side, here)
 		switch {
 		case err == nil:
 			return c, nil
 		case ctx.Err() != nil:
 			return nil, nil
+		case sqldb.IsAway(err):
+			q.log.Warn("jobs wait for the database", "error", err)
+			select {
+			case <-time.After(awayAgain):
+			case <-ctx.Done():
+			}
 		case !sqldb.IsBusy(err):
 			return nil, fmt.Errorf("start jobs: %w", err)
+		default:
+			q.log.Debug("jobs wait for the store's write lock", "error", err)
 		}
-		q.log.Debug("jobs wait for the store's write lock", "error", err)
 	}
 }
 
-func (q *Queue) start(ctx context.Context, pool *pool) (*client, error) {
-	if err := adopt(ctx, pool); err != nil {
+func (q *Queue) start(ctx context.Context, side *sqldb.Side, here *presence) (*client, error) {
+	if err := here.begin(ctx, side); err != nil {
 		return nil, err
 	}
-	c, err := newClient(pool, q.config())
+	c, err := newClient(q.stock.Engine(), side, q.config(here.id))
 	if err != nil {
 		return nil, err
 	}
@@ -164,14 +180,20 @@ func (q *Queue) start(ctx context.Context, pool *pool) (*client, error) {
 	return c, c.Start(context.WithoutCancel(ctx))
 }
 
-func (q *Queue) config() *river.Config {
+func (q *Queue) config(id string) *river.Config {
+	listens := q.stock.Engine() == sqldb.PostgreSQL
+	poll := pollEvery
+	if listens {
+		poll = pollListening
+	}
 	return &river.Config{
+		ID:                          id,
 		Logger:                      riverLog(q.log),
 		Workers:                     q.workers,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.options.Workers}},
 		PeriodicJobs:                q.periodic,
-		PollOnly:                    true,
-		FetchPollInterval:           pollEvery,
+		PollOnly:                    !listens,
+		FetchPollInterval:           poll,
 		FetchCooldown:               fetchAtMost,
 		JobTimeout:                  -1, // and so River takes no running job for a stuck one
 		MaxAttempts:                 q.options.Attempts,

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -284,9 +283,15 @@ func TestOrphansOfACrashRunAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec(`UPDATE river_job SET state = 'running', attempt = 1, attempted_at = datetime('now')`)
-	exec(`UPDATE river_job SET attempt = 2 WHERE id = 2`) // has crashed as often as it may
-	exec(`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (datetime('now'), datetime('now', '+1 hour'), 'dead', 'default')`)
+	exec(`UPDATE river_job SET state = 'running', attempt = 1`)
+	exec(`UPDATE river_job SET attempt = 2 WHERE id = (SELECT max(id) FROM river_job)`) // has crashed as often as it may
+	if db.Engine() == sqldb.PostgreSQL {
+		exec(`UPDATE river_job SET attempted_at = now(), attempted_by = ARRAY['earlier', 'dead']`)
+		exec(`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (now(), now() + INTERVAL '3 s', 'dead', 'default')`)
+	} else {
+		exec(`UPDATE river_job SET attempted_at = datetime('now')`)
+		exec(`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (datetime('now'), datetime('now', '+1 hour'), 'dead', 'default')`)
+	}
 
 	done, gaveUp, swept := make(chan int, 10), make(chan int, 10), make(chan struct{}, 10)
 	q, log := newQueue(t, db, job.Options{Attempts: 2})
@@ -313,12 +318,7 @@ func TestOrphansOfACrashRunAgain(t *testing.T) {
 
 // TestAKilledProcessLosesNothing kills another process in the middle of a job.
 func TestAKilledProcessLosesNothing(t *testing.T) {
-	const file = "CARFLUENCE_TEST_STOCK"
-	if path := os.Getenv(file); path != "" { // the process that is killed
-		db, err := sqldb.OpenSQLite(t.Context(), path, sqldb.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+	if db := sqldbtest.Inherited(t, sqldb.Stock); db != nil { // the process that is killed
 		start(t, db, job.Options{}, job.Worker[importFile]{Work: func(ctx context.Context, _ importFile) error {
 			fmt.Println("working")
 			<-ctx.Done()
@@ -326,20 +326,13 @@ func TestAKilledProcessLosesNothing(t *testing.T) {
 		}})
 		time.Sleep(time.Hour)
 	}
-	path := filepath.Join(t.TempDir(), "stock.db")
-	db, err := sqldb.OpenSQLite(t.Context(), path, sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Migrate(t.Context(), sqldb.Stock); err != nil {
-		t.Fatal(err)
-	}
+	place := sqldbtest.New(t)
+	db := place.Open(t, sqldb.Stock)
 	q, _ := newQueue(t, db, job.Options{})
 	enqueue(t, q, db, 1, 2)
 
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAKilledProcessLosesNothing$")
-	child.Env = append(os.Environ(), file+"="+path)
+	child.Env = append(os.Environ(), place.Environment())
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -428,19 +421,9 @@ func TestALongWriteElsewhereLosesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes ten seconds")
 	}
-	path := filepath.Join(t.TempDir(), "stock.db")
-	open := func() *sqldb.DB {
-		db, err := sqldb.OpenSQLite(t.Context(), path, sqldb.Options{BusyTimeout: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		return db
-	}
-	db, other := open(), open()
-	if _, err := db.Migrate(t.Context(), sqldb.Stock); err != nil {
-		t.Fatal(err)
-	}
+	place := sqldbtest.New(t)
+	place.Busy = time.Minute
+	db, other := place.Open(t, sqldb.Stock), place.Open(t, sqldb.Stock)
 	const jobs = 20
 	begun, release := make(chan int, 10*jobs), make(chan struct{})
 	r := start(t, db, job.Options{Workers: 8}, job.Worker[importFile]{Work: func(_ context.Context, a importFile) error {
@@ -493,19 +476,9 @@ func TestAStartWaitsForAWriteElsewhere(t *testing.T) {
 }
 
 func TestTwoProcessesEnqueue(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "stock.db")
-	var dbs []*sqldb.DB
-	for range 2 {
-		db, err := sqldb.OpenSQLite(t.Context(), path, sqldb.Options{BusyTimeout: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		if _, err := db.Migrate(t.Context(), sqldb.Stock); err != nil {
-			t.Fatal(err)
-		}
-		dbs = append(dbs, db)
-	}
+	place := sqldbtest.New(t)
+	place.Busy = time.Minute
+	dbs := []*sqldb.DB{place.Open(t, sqldb.Stock), place.Open(t, sqldb.Stock)}
 	const each = 100
 	var seen sync.Map
 	var n atomic.Int32

@@ -46,7 +46,7 @@ func passes(r slog.Record) bool {
 	found := false
 	r.Attrs(func(a slog.Attr) bool {
 		text := a.Value.String()
-		for _, sign := range []string{"SQLITE_BUSY", "database is locked", "deadline exceeded", "timed out", "database is closed", "context canceled"} {
+		for _, sign := range []string{"SQLITE_BUSY", "database is locked", "deadline exceeded", "timed out", "database is closed", "closed pool", "lock timeout", "context canceled"} {
 			found = found || strings.Contains(text, sign)
 		}
 		return !found

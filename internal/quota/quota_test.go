@@ -205,6 +205,7 @@ func TestRetryAfterIsNotBeforeTheReset(t *testing.T) {
 }
 
 func TestAFullDiskCountsOnInMemoryAndIsWrittenLater(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "its size can be capped")
 	db, c := sqldbtest.Open(t, sqldb.Accounts), newClock()
 	l, stop := start(t, db, c)
 	if got := parallel(t, l, 4, 25, 500); got != 100 {
@@ -409,5 +410,21 @@ func TestALateCallerDoesNotBringAnOldLimitBack(t *testing.T) {
 	c, _ := l.Take(ctx, subject, Limit{Calls: 3, AsOf: 1})
 	if c.Settle(429).Limit != 3 {
 		t.Error("after everything was forgotten the number of the change log counts no more")
+	}
+}
+
+// TestSeveralReplicasNeverExceedTheLimit: how well they share it is another matter.
+func TestSeveralReplicasNeverExceedTheLimit(t *testing.T) {
+	place, c := sqldbtest.New(t), newClock()
+	a, _ := start(t, place.Open(t, sqldb.Accounts), c)
+	b, _ := start(t, place.Open(t, sqldb.Accounts), c)
+	var wg sync.WaitGroup
+	var got [2]int64
+	for i, l := range []*Ledger{a, b} {
+		wg.Go(func() { got[i] = parallel(t, l, 4, 100, 300) })
+	}
+	wg.Wait()
+	if sum := got[0] + got[1]; sum > 300 || sum < 200 {
+		t.Errorf("%d calls let in under a limit of 300", sum)
 	}
 }

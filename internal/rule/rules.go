@@ -89,7 +89,7 @@ func (r *Rules) Create(ctx context.Context, t *sqldb.Tenant, by Author, in Rule)
 		return Rule{}, fmt.Errorf("make rule id: %w", err)
 	}
 	in.ID = id.String()
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		n, newest, err := countRules(ctx, tx)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (r *Rules) Create(ctx context.Context, t *sqldb.Tenant, by Author, in Rule)
 // as in Create when the edit changes it or enables the rule: renaming and disabling always work.
 func (r *Rules) Update(ctx context.Context, t *sqldb.Tenant, by Author, id string, edit func(*Rule)) (Rule, error) {
 	var now Rule
-	err := t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		old, err := selectRule(ctx, tx, id)
 		if err != nil {
 			return err
@@ -145,7 +145,7 @@ func (r *Rules) Update(ctx context.Context, t *sqldb.Tenant, by Author, id strin
 
 // Delete removes a rule. What it has set stays until the next sync or refresh.
 func (r *Rules) Delete(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
-	return t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	return t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		old, err := selectRule(ctx, tx, id)
 		if err != nil {
 			return err
@@ -322,7 +322,7 @@ func sentence(faults []errs.Fault) string {
 
 // Apply makes all vehicles show what the rules in force say, or when dry, finds out what that would change.
 func (r *Rules) Apply(ctx context.Context, t *sqldb.Tenant, by audit.Actor, dry bool) (run inventory.Refresh, err error) {
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		if run, err = r.stock.StartRefresh(ctx, tx, by, inventory.RefreshRules, dry); err != nil || dry {
 			return err
 		}
@@ -372,7 +372,7 @@ func (r *Rules) NewDay(ctx context.Context, t *sqldb.Tenant) error {
 		return err
 	}
 	var run inventory.Refresh
-	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
+	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		if due, err = r.due(ctx, tx); err != nil || due == "" {
 			return err
 		}

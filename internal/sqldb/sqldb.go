@@ -1,6 +1,7 @@
-// Package sqldb owns the connection to the stores: one SQL text (PostgreSQL's, kept to what SQLite
-// shares), a handle that is either a pool or a transaction, the handle bound to a dealer group, and the
-// migrations. What the statements mean lives with the features, in their *_sql.go files.
+// Package sqldb owns the connection to the stores, on embedded SQLite or on a PostgreSQL server: one SQL text
+// (PostgreSQL's, kept to what SQLite shares), a handle that is either a pool or a transaction, the handle bound
+// to a dealer group, locks, and the migrations. What the statements mean lives with the features, in their
+// *_sql.go files.
 package sqldb
 
 import (
@@ -15,11 +16,13 @@ import (
 	"carfluence/internal/errs"
 )
 
-// DB is a store: a pool, or one transaction on it. Outside a transaction Query and QueryRow use read-only
+// DB is a store: a pool, or one transaction on it. Outside a transaction Query and QueryRow use SQLite's read-only
 // connections, so a statement that writes and returns rows belongs inside Transact.
 type DB struct {
-	pool *pool
-	tx   *sql.Tx
+	pool    *pool
+	patient bool
+	tx      *sql.Tx
+	scope   scope // whose rows the transaction sees on PostgreSQL
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
 	// asking the pool for another would wait for ever. Kept for later transactions after the commit.
 	txStmts map[string]*sql.Stmt
@@ -29,12 +32,16 @@ type DB struct {
 const maxStatements = 500
 
 // pool holds the two sides of one store. SQLite has one writing connection (WAL: readers never wait for
-// it); statements are prepared once per side.
+// it); statements are prepared once per side. On PostgreSQL both sides are one, and each connection
+// remembers its statements itself.
 type pool struct {
 	write, read           *sql.DB
 	writeStmts, readStmts statements
-	path                  string
+	name                  string // in errors
+	path                  string // of SQLite's file
 	options               Options
+	pg                    *postgres // nil on SQLite
+	held                  sync.Map  // name → true: SQLite's locks within this process
 }
 
 // statements are prepared once, by their text.
@@ -49,16 +56,47 @@ type Rows = sql.Rows
 // ErrNoRows is returned by Row.Scan when nothing matched.
 var ErrNoRows = sql.ErrNoRows
 
+// Engine is what a store is kept by.
+type Engine string
+
+// The engines.
+const (
+	SQLite     Engine = "sqlite"
+	PostgreSQL Engine = "postgresql"
+)
+
+// Engine tells what the store is kept by.
+func (db *DB) Engine() Engine {
+	if db.pool.pg != nil {
+		return PostgreSQL
+	}
+	return SQLite
+}
+
+// Patient is the same store for work that nobody waits for, such as imports: on PostgreSQL its statements have no
+// time limit, and it waits for connections and locks as long as it takes.
+func (db *DB) Patient() *DB {
+	if db.tx != nil {
+		return db
+	}
+	return &DB{pool: db.pool, patient: true}
+}
+
 // Transact runs f in one transaction: committed when f returns nil, rolled back otherwise. Inside a
 // transaction it joins the one that is open. On SQLite it holds the store's only writing connection, so
-// work that needs no lock is done before.
+// work that needs no lock is done before. On PostgreSQL others write meanwhile: what is read in order to be
+// written is read after Lock. It is never repeated by itself.
 func (db *DB) Transact(ctx context.Context, f func(tx *DB) error) (err error) {
+	return db.transact(ctx, scope{}, f)
+}
+
+func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err error) {
 	if db.tx != nil {
 		return f(db)
 	}
-	tx, err := db.pool.write.BeginTx(ctx, nil)
+	tx, err := db.pool.write.BeginTx(db.in(ctx, s), nil)
 	if err != nil {
-		return classify("begin", err)
+		return db.classify("begin", err)
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -66,12 +104,12 @@ func (db *DB) Transact(ctx context.Context, f func(tx *DB) error) (err error) {
 			panic(p)
 		}
 	}()
-	joined := &DB{pool: db.pool, tx: tx, txStmts: map[string]*sql.Stmt{}}
+	joined := &DB{pool: db.pool, patient: db.patient, tx: tx, scope: s, txStmts: map[string]*sql.Stmt{}}
 	if err := f(joined); err != nil {
 		return errors.Join(err, rollback(tx))
 	}
 	if err := tx.Commit(); err != nil {
-		return classify("commit", err)
+		return db.classify("commit", err)
 	}
 	for query := range joined.txStmts {
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
@@ -88,30 +126,89 @@ func rollback(tx *sql.Tx) error {
 
 // Exec runs a statement that returns no rows.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := db.stmt(ctx, query, true)
+	return db.exec(ctx, scope{}, query, args)
+}
+
+func (db *DB) exec(ctx context.Context, s scope, query string, args []any) (sql.Result, error) {
+	if err := db.enter(ctx, s); err != nil {
+		return nil, err
+	}
+	to, err := db.runner(ctx, query, true)
 	if err != nil {
 		return nil, err
 	}
-	res, err := stmt.ExecContext(ctx, args...)
-	return res, classify("exec", err)
+	res, err := to.ExecContext(db.in(ctx, s), args...)
+	return res, db.classify("exec", err)
 }
 
 // Query runs a statement that returns rows.
 func (db *DB) Query(ctx context.Context, query string, args ...any) (*Rows, error) {
-	stmt, err := db.stmt(ctx, query, false)
+	return db.query(ctx, scope{}, query, args)
+}
+
+func (db *DB) query(ctx context.Context, s scope, query string, args []any) (*Rows, error) {
+	if err := db.enter(ctx, s); err != nil {
+		return nil, err
+	}
+	to, err := db.runner(ctx, query, false)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	return rows, classify("query", err)
+	rows, err := to.QueryContext(db.in(ctx, s), args...)
+	return rows, db.classify("query", err)
 }
 
-func (db *DB) scanRow(ctx context.Context, query string, args []any, dest ...any) error {
-	stmt, err := db.stmt(ctx, query, false)
+func (db *DB) scanRow(ctx context.Context, s scope, query string, args []any, dest ...any) error {
+	if err := db.enter(ctx, s); err != nil {
+		return err
+	}
+	to, err := db.runner(ctx, query, false)
 	if err != nil {
 		return err
 	}
-	return classify("query", stmt.QueryRowContext(ctx, args...).Scan(dest...))
+	return db.classify("query", to.QueryRowContext(db.in(ctx, s), args...).Scan(dest...))
+}
+
+// runner is a statement ready to be run: *sql.Stmt, or direct.
+type runner interface {
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+}
+
+func (db *DB) runner(ctx context.Context, query string, write bool) (runner, error) {
+	switch {
+	case db.pool.pg == nil:
+		return db.stmt(ctx, query, write)
+	case db.tx != nil:
+		return direct{db.tx, dialect(query)}, nil
+	}
+	return direct{db.pool.write, dialect(query)}, nil
+}
+
+// direct runs a text on PostgreSQL, where the connection knows its statements by their text.
+type direct struct {
+	on interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}
+	text string
+}
+
+// ExecContext implements runner.
+func (d direct) ExecContext(ctx context.Context, args ...any) (sql.Result, error) {
+	return d.on.ExecContext(ctx, d.text, args...)
+}
+
+// QueryContext implements runner.
+func (d direct) QueryContext(ctx context.Context, args ...any) (*sql.Rows, error) {
+	return d.on.QueryContext(ctx, d.text, args...)
+}
+
+// QueryRowContext implements runner.
+func (d direct) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
+	return d.on.QueryRowContext(ctx, d.text, args...)
 }
 
 // QueryRow runs a statement that returns one row; read it with Scan.
@@ -128,7 +225,9 @@ type RowScanner struct {
 }
 
 // Scan runs the statement and reads its row; ErrNoRows when there is none.
-func (r RowScanner) Scan(dest ...any) error { return r.db.scanRow(r.ctx, r.query, r.args, dest...) }
+func (r RowScanner) Scan(dest ...any) error {
+	return r.db.scanRow(r.ctx, scope{}, r.query, r.args, dest...)
+}
 
 func (db *DB) stmt(ctx context.Context, query string, write bool) (*sql.Stmt, error) {
 	if db.tx != nil {
@@ -190,11 +289,19 @@ func (s *statements) evict(keep string) {
 	})
 }
 
-// Close closes both sides of the store.
-func (db *DB) Close() error { return errors.Join(db.pool.read.Close(), db.pool.write.Close()) }
+// Close closes both sides of the store. Every transaction has ended, and all rows are closed: it waits for them.
+func (db *DB) Close() error {
+	err := errors.Join(db.pool.read.Close(), db.pool.write.Close())
+	if db.pool.pg != nil {
+		db.pool.pg.pool.Close()
+	}
+	return err
+}
 
 // Ping tells whether the store answers reads.
-func (db *DB) Ping(ctx context.Context) error { return classify("ping", db.pool.read.PingContext(ctx)) }
+func (db *DB) Ping(ctx context.Context) error {
+	return classify("ping", db.pool.read.PingContext(db.in(ctx, scope{})))
+}
 
 // Collect reads all rows with scan and closes them.
 func Collect[T any](rows *Rows, err error, scan func(*Rows) (T, error)) ([]T, error) {

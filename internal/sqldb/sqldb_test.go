@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 
@@ -81,6 +83,7 @@ func TestReadersSeeNothingUncommitted(t *testing.T) {
 }
 
 func TestAReadingConnectionCantWrite(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "its reading connections are others than the writing one")
 	db := sqldbtest.Open(t, sqldb.Accounts)
 	rows, err := db.Query(t.Context(), `INSERT INTO dealer_group (id, name, created_at) VALUES ('x', 'x', 0) RETURNING id`)
 	if err == nil {
@@ -122,6 +125,16 @@ func TestErrorsAreClassified(t *testing.T) {
 	if !sqldb.IsForeignKey(err) {
 		t.Errorf("an unknown person: %v", err)
 	}
+	_, err = db.Exec(t.Context(), `INSERT INTO authority (id, n) VALUES (2, 0)`)
+	if err == nil || sqldb.IsUnique(err) || sqldb.IsForeignKey(err) || sqldb.IsFull(err) || sqldb.IsBusy(err) || errs.KindOf(err) != errs.KindInternal {
+		t.Errorf("against a check: %v", err)
+	}
+}
+
+func TestAFullStoreIsUnavailable(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "its size can be capped")
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	var err error
 	if err := db.LimitPages(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +187,7 @@ func TestStatementsAreForgottenUnderUse(t *testing.T) {
 }
 
 func TestABackupIsWholeWhileWritesGoOn(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "a server has tools of its own for that")
 	db := sqldbtest.Open(t, sqldb.Accounts)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -218,7 +232,11 @@ func TestTheJobLibraryKnowsItsTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	m, err := rivermigrate.New(riversqlite.New(conn), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	config := &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)}
+	m, err := rivermigrate.New(riversqlite.New(conn.DB), config)
+	if db.Engine() == sqldb.PostgreSQL {
+		m, err = rivermigrate.New(riverdatabasesql.New(conn.DB), config)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +245,9 @@ func TestTheJobLibraryKnowsItsTables(t *testing.T) {
 	}
 	if n, err := db.Migrate(t.Context(), sqldb.Stock); err != nil || n != 0 {
 		t.Errorf("a second migration took %d steps: %v", n, err)
+	}
+	if db.Engine() == sqldb.PostgreSQL {
+		return
 	}
 	if err := db.Check(t.Context()); err != nil {
 		t.Error(err)
@@ -251,5 +272,45 @@ func TestALentTransactionIsTheCallers(t *testing.T) {
 	})
 	if err != nil || groups(t, db) != 1 {
 		t.Errorf("%v, %d rows", err, groups(t, db))
+	}
+}
+
+func TestListParameters(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	for _, id := range []string{"a", `b"'\\`, "ç"} {
+		if err := addGroup(db, t, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		query string
+		list  sqldb.Strings
+		want  int
+	}{
+		{`SELECT count(*) FROM dealer_group WHERE id IN (SELECT value FROM json_each($1))`, sqldb.Strings{`b"'\\`, "ç", "z"}, 2},
+		{`SELECT count(*) FROM dealer_group WHERE id IN (SELECT value FROM json_each($1))`, nil, 0},
+		{`SELECT count(*) FROM dealer_group WHERE id NOT IN (SELECT value FROM json_each($1)) AND name <> 'x'`, sqldb.Strings{"a"}, 2},
+		{`SELECT count(*) FROM dealer_group WHERE id NOT IN (SELECT value FROM json_each($1))`, sqldb.Strings{}, 3},
+	} {
+		var n int
+		if err := db.QueryRow(t.Context(), c.query, c.list).Scan(&n); err != nil || n != c.want {
+			t.Errorf("%s %q: %d, %v", c.query, c.list, n, err)
+		}
+	}
+}
+
+// TestTextsSortByTheirBytes whatever the locale of the database.
+func TestTextsSortByTheirBytes(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	want := []string{"A-1", "B", "_", "a", "a 2", "a-1", "ä"}
+	for _, id := range []string{"ä", "a-1", "_", "B", "a", "a 2", "A-1"} {
+		if err := addGroup(db, t, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := db.Query(t.Context(), `SELECT id FROM dealer_group ORDER BY id`)
+	got, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (id string, err error) { return id, r.Scan(&id) })
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q %v", got, err)
 	}
 }

@@ -7,13 +7,9 @@ import (
 	"fmt"
 	"net/url"
 	"runtime"
-	"strings"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
-	"carfluence/internal/errs"
+	_ "modernc.org/sqlite" // the driver
 )
 
 // Options of an embedded store.
@@ -39,7 +35,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		_ = write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &DB{pool: &pool{write: write, read: read, path: path, options: o}}, nil
+	return &DB{pool: &pool{write: write, read: read, name: path, path: path, options: o}}, nil
 }
 
 func openSide(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
@@ -76,21 +72,33 @@ func dsn(path string, o Options, readOnly bool) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
+// errEmbedded is for what only embedded stores can do.
+var errEmbedded = errors.New("the database is on a PostgreSQL server; use its own tools")
+
 // Backup writes a consistent copy of an embedded store to a new file while the store is in use.
 func (db *DB) Backup(ctx context.Context, path string) error {
+	if db.pool.pg != nil {
+		return errEmbedded
+	}
 	_, err := db.pool.write.ExecContext(ctx, "VACUUM INTO $1", path)
 	return classify("backup", err)
 }
 
 // Flush puts what has been committed beyond the reach of a power cut. Stores with FullSync need none.
 func (db *DB) Flush(ctx context.Context) error {
+	if db.pool.pg != nil { // the server has done so at the commit
+		return nil
+	}
 	// A checkpoint begins by syncing the log; what of it can't be moved now waits for the next.
 	_, err := db.pool.write.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 	return classify("flush", err)
 }
 
-// Check runs the engine's integrity check.
+// Check runs the integrity check of an embedded store.
 func (db *DB) Check(ctx context.Context) error {
+	if db.pool.pg != nil {
+		return errEmbedded
+	}
 	var verdict string
 	if err := db.pool.read.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&verdict); err != nil {
 		return classify("check", err)
@@ -104,72 +112,12 @@ func (db *DB) Check(ctx context.Context) error {
 // LimitPages caps the size of an embedded store in pages (4 KiB each); writes beyond it fail as on a full
 // disk. 0 lifts the cap.
 func (db *DB) LimitPages(ctx context.Context, pages int64) error {
+	if db.pool.pg != nil {
+		return errEmbedded
+	}
 	if pages == 0 {
 		pages = 1<<32 - 2
 	}
 	_, err := db.pool.write.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 	return classify("limit pages", err)
-}
-
-// IsUnique tells that a unique index or primary key refused a row.
-func IsUnique(err error) bool {
-	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-}
-
-// IsForeignKey tells that a foreign key refused a row.
-func IsForeignKey(err error) bool { return hasCode(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY) }
-
-// IsFull tells that the disk (or the store's cap) is full, or can't be written.
-func IsFull(err error) bool {
-	return hasPrimary(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
-}
-
-// IsBusy tells that another connection held the store's write lock for too long.
-func IsBusy(err error) bool {
-	return hasPrimary(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-}
-
-func hasCode(err error, codes ...int) bool {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return false
-	}
-	for _, c := range codes {
-		if e.Code() == c {
-			return true
-		}
-	}
-	return false
-}
-
-func hasPrimary(err error, codes ...int) bool {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return false
-	}
-	for _, c := range codes {
-		if e.Code()&0xff == c {
-			return true
-		}
-	}
-	return false
-}
-
-// classify turns what the sender can only wait out (full disk, busy store, cancelled request) into
-// Unavailable and adds what we were doing to the rest.
-func classify(doing string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, sql.ErrNoRows):
-		return sql.ErrNoRows
-	case IsFull(err):
-		return errs.UnavailableFor(5*time.Second, "The database can't be written at the moment; nothing was changed. Try again shortly.", fmt.Errorf("%s: %w", doing, err))
-	case IsBusy(err), hasPrimary(err, sqlite3.SQLITE_CANTOPEN),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrConnDone):
-		return errs.UnavailableFor(time.Second, "The database is busy; nothing was changed. Try again shortly.", fmt.Errorf("%s: %w", doing, err))
-	case strings.Contains(err.Error(), "database is closed"):
-		return errs.UnavailableFor(time.Second, "The server is shutting down. Try again shortly.", fmt.Errorf("%s: %w", doing, err))
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

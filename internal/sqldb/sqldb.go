@@ -22,7 +22,8 @@ type DB struct {
 	pool    *pool
 	patient bool
 	tx      *sql.Tx
-	scope   scope // whose rows the transaction sees on PostgreSQL
+	own     *sql.Conn // of a Line on PostgreSQL
+	scope   scope     // whose rows the transaction sees on PostgreSQL
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
 	// asking the pool for another would wait for ever. Kept for later transactions after the commit.
 	txStmts map[string]*sql.Stmt
@@ -94,7 +95,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if db.tx != nil {
 		return f(db)
 	}
-	tx, err := db.pool.write.BeginTx(db.in(ctx, s), nil)
+	tx, err := db.begin(ctx, s)
 	if err != nil {
 		return db.classify("begin", err)
 	}
@@ -115,6 +116,13 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
 	}
 	return nil
+}
+
+func (db *DB) begin(ctx context.Context, s scope) (*sql.Tx, error) {
+	if db.own != nil {
+		return db.own.BeginTx(ctx, nil)
+	}
+	return db.pool.write.BeginTx(db.in(ctx, s), nil)
 }
 
 func rollback(tx *sql.Tx) error {
@@ -182,6 +190,8 @@ func (db *DB) runner(ctx context.Context, query string, write bool) (runner, err
 		return db.stmt(ctx, query, write)
 	case db.tx != nil:
 		return direct{db.tx, dialect(query)}, nil
+	case db.own != nil:
+		return direct{db.own, dialect(query)}, nil
 	}
 	return direct{db.pool.write, dialect(query)}, nil
 }

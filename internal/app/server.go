@@ -25,6 +25,7 @@ import (
 	"carfluence/internal/rest/docsite"
 	"carfluence/internal/rule"
 	"carfluence/internal/sftpd"
+	"carfluence/internal/sqldb"
 )
 
 // Time limits of connections.
@@ -363,7 +364,16 @@ func (s *Server) prune(ctx context.Context) error {
 	}
 }
 
+// pruneAll is done by one of several servers at a time; the next finds little left.
 func (s *Server) pruneAll(ctx context.Context) error {
+	held, err := s.stores.Accounts.Hold(ctx, "prune", sqldb.Holding{})
+	if errors.Is(err, sqldb.ErrHeld) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer held.Release()
 	all := []error{s.sessions.Prune(ctx), s.authority.Prune(ctx, changesKept)}
 	groups, err := s.Groups.List(ctx)
 	for _, g := range groups {

@@ -152,27 +152,12 @@ func inventory(t *testing.T, s *server, key string) map[string]string {
 	}
 }
 
-// checkStores asks SQLite whether the files are sound, and returns how many vehicles there are.
+// checkStores opens both stores, which checks SQLite's files, and returns how many vehicles there are.
 func checkStores(t *testing.T, data string) (vehicles int) {
 	t.Helper()
-	ctx := context.Background()
-	for _, name := range []string{"accounts.db", "stock.db"} {
-		db, err := sqldb.OpenSQLite(ctx, filepath.Join(data, name), sqldb.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Check(ctx); err != nil {
-			t.Errorf("%s is not sound: %v", name, err)
-		}
-		if name == "stock.db" {
-			if err := db.QueryRow(ctx, "SELECT count(*) FROM vehicle").Scan(&vehicles); err != nil {
-				t.Error(err)
-			}
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}
+	withStock(t, data, func(stock *sqldb.Tenant) error {
+		return stock.QueryRow(t.Context(), "SELECT count(*) FROM vehicle WHERE dealer_group_id = $1").Scan(&vehicles)
+	})
 	return vehicles
 }
 
@@ -207,7 +192,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		w := write(t, s, key, fmt.Sprintf("8%02dFT", round), 6)
 		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		load := exec.Command(binary, "import", feed, "--dealer", "Crash Motors")
-		load.Env = environment(data)
+		load.Env = environment(t, data)
 		if err := load.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +256,7 @@ func TestKilledFirstImportLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	load := exec.CommandContext(ctx, binary, "import", feed, "--dealer", "Ghost Motors")
-	load.Env = environment(data)
+	load.Env = environment(t, data)
 	if err := load.Run(); err == nil {
 		t.Skip("LEFT OUT: the machine loads 20,000 rows within 300 ms, so none was cut short")
 	}

@@ -12,22 +12,15 @@ import (
 	"carfluence/internal/sqldb/sqldbtest"
 )
 
-// onServer makes the servers and commands that follow work on databases of a PostgreSQL server; a test is left out
-// without one.
-func onServer(t *testing.T, accounts, stock string) {
-	t.Helper()
-	t.Setenv("CARFLUENCE_DATABASE", accounts)
-	t.Setenv("CARFLUENCE_STOCK_DATABASE", stock)
-	t.Setenv("CARFLUENCE_SECRET", strings.Repeat("secret", 6))
-}
-
-// serveTwo starts two servers on one database at the same time, which has no tables yet.
-func serveTwo(t *testing.T) (a, b *server) {
+// serveTwo starts two servers on the same databases at the same time, which have no tables yet.
+func serveTwo(t *testing.T, d databases) (a, b *server) {
 	t.Helper()
 	folders := [2]string{t.TempDir(), t.TempDir()}
 	var starts sync.WaitGroup
-	starts.Go(func() { a = serve(t, folders[0]) })
-	starts.Go(func() { b = serve(t, folders[1]) })
+	for i, s := range []**server{&a, &b} {
+		d.place(folders[i])
+		starts.Go(func() { *s = serve(t, folders[i]) })
+	}
 	starts.Wait()
 	if a == nil || b == nil {
 		t.FailNow()
@@ -36,8 +29,8 @@ func serveTwo(t *testing.T) (a, b *server) {
 }
 
 func TestPostgreSQLServesSeveral(t *testing.T) {
-	onServer(t, sqldbtest.Empty(t), "")
-	a, b := serveTwo(t)
+	d := databases{accounts: sqldbtest.Empty(t)}
+	a, b := serveTwo(t, d)
 	if made := strings.Count(a.output()+b.output(), "Made dealer group"); made != 1 {
 		t.Errorf("%d first starts:\n%s%s", made, a.output(), b.output())
 	}
@@ -68,14 +61,15 @@ func TestPostgreSQLServesSeveral(t *testing.T) {
 		t.Error("SFTP to the other server")
 	}
 	source.finished(files+1, time.Minute)
-	commandsOnServer(t, key, a, b)
+	commandsOnServer(t, d, key, a, b)
 	a.stop()
 	b.stop()
 }
 
-func commandsOnServer(t *testing.T, key string, a, b *server) {
+func commandsOnServer(t *testing.T, d databases, key string, a, b *server) {
 	t.Helper()
 	data := t.TempDir()
+	d.place(data)
 	for _, args := range [][]string{{"migrate"}, {"user", "list"}, {"feed", "list"}, {"group", "list"}} {
 		mustRun(t, data, args...)
 	}
@@ -96,16 +90,11 @@ func commandsOnServer(t *testing.T, key string, a, b *server) {
 	if _, errOut, code := carfluence(t, a.data, "serve"); code != 1 || !strings.Contains(errOut, "another folder") {
 		t.Errorf("a second server in one data folder: %d %s", code, errOut)
 	}
-	t.Setenv("CARFLUENCE_SECRET", strings.Repeat("another", 6))
-	if _, errOut, code := carfluence(t, data, "serve"); code != 1 || !strings.Contains(errOut, "secret") {
-		t.Errorf("another secret: %d %s", code, errOut)
-	}
 }
 
 // TestPostgreSQLFileOfAKilledServer is taken over by another one on the same database.
 func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
-	onServer(t, sqldbtest.Empty(t), sqldbtest.Empty(t))
-	a, b := serveTwo(t)
+	a, b := serveTwo(t, databases{sqldbtest.Empty(t), sqldbtest.Empty(t)})
 	key := a.feedKey()
 	source := a.source(key, a.dealer(key, "Main Street"), "Nightly")
 	const rows = 20_000
@@ -147,8 +136,9 @@ func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
 // TestPostgreSQLConnectionsAreCut: under a server, which goes on by itself.
 func TestPostgreSQLConnectionsAreCut(t *testing.T) {
 	url := sqldbtest.Empty(t)
-	onServer(t, url, "")
-	s := serve(t, t.TempDir())
+	data := t.TempDir()
+	databases{accounts: url}.place(data)
+	s := serve(t, data)
 	key := s.feedKey()
 	source := s.source(key, s.dealer(key, "Main Street"), "Nightly")
 	for round := range 3 {

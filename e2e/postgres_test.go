@@ -5,32 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"carfluence/internal/sqldb/sqldbtest"
 )
 
-// serveTwo starts two servers on the same databases at the same time, which have no tables yet.
-func serveTwo(t *testing.T, d databases) (a, b *server) {
-	t.Helper()
-	folders := [2]string{t.TempDir(), t.TempDir()}
-	var starts sync.WaitGroup
-	for i, s := range []**server{&a, &b} {
-		d.place(folders[i])
-		starts.Go(func() { *s = serve(t, folders[i]) })
-	}
-	starts.Wait()
-	if a == nil || b == nil {
-		t.FailNow()
-	}
-	return a, b
-}
-
 func TestPostgreSQLServesSeveral(t *testing.T) {
 	d := databases{accounts: sqldbtest.Empty(t)}
-	a, b := serveTwo(t, d)
+	both := d.serve(t, 2)
+	a, b := both[0], both[1]
 	if made := strings.Count(a.output()+b.output(), "Made dealer group"); made != 1 {
 		t.Errorf("%d first starts:\n%s%s", made, a.output(), b.output())
 	}
@@ -45,7 +29,7 @@ func TestPostgreSQLServesSeveral(t *testing.T) {
 	}
 	const files, rows = 6, 40
 	for i := range files { // to either, and worked by whichever comes first
-		on := source.on([]*server{a, b}[i%2])
+		on := source.on(both[i%2])
 		if r, err := on.upload(fmt.Sprintf("stock-%d.csv", i), strings.NewReader(feedText("A", rows, 10_000+i, "x"))); err != nil || r.StatusCode != 202 {
 			t.Fatalf("%v %s", err, r.body)
 		}
@@ -94,7 +78,8 @@ func commandsOnServer(t *testing.T, d databases, key string, a, b *server) {
 
 // TestPostgreSQLFileOfAKilledServer is taken over by another one on the same database.
 func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
-	a, b := serveTwo(t, databases{sqldbtest.Empty(t), sqldbtest.Empty(t)})
+	both := databases{sqldbtest.Empty(t), sqldbtest.Empty(t)}.serve(t, 2)
+	a, b := both[0], both[1]
 	key := a.feedKey()
 	source := a.source(key, a.dealer(key, "Main Street"), "Nightly")
 	const rows = 20_000
@@ -108,7 +93,7 @@ func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
 	}
 	var worker *server
 	eventually(t, "the file is taken up", time.Minute, func() bool {
-		for _, s := range []*server{a, b} {
+		for _, s := range both {
 			if at(s) {
 				worker = s
 			}
@@ -136,9 +121,7 @@ func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
 // TestPostgreSQLConnectionsAreCut: under a server, which goes on by itself.
 func TestPostgreSQLConnectionsAreCut(t *testing.T) {
 	url := sqldbtest.Empty(t)
-	data := t.TempDir()
-	databases{accounts: url}.place(data)
-	s := serve(t, data)
+	s := databases{accounts: url}.serve(t, 1)[0]
 	key := s.feedKey()
 	source := s.source(key, s.dealer(key, "Main Street"), "Nightly")
 	for round := range 3 {

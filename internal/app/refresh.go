@@ -37,17 +37,17 @@ func (s *Stores) handleRefreshes(q *job.Queue, stock *inventory.Stock, shared *p
 	job.Handle(q, job.Worker[refreshVehicles]{
 		Work: func(ctx context.Context, a refreshVehicles) error {
 			defer shared.share()()
-			if err := stock.RunRefresh(ctx, s.Stock.Tenant(a.Group), a.ID); err != nil {
+			if err := stock.RunRefresh(ctx, s.Stock.Patient().Tenant(a.Group), a.ID); err != nil {
 				return err
 			}
-			r, err := stock.Refreshed(ctx, s.Stock.Tenant(a.Group), a.ID)
+			r, err := stock.Refreshed(ctx, s.Stock.Patient().Tenant(a.Group), a.ID)
 			if err == nil {
 				log.Info("vehicles looked at anew", "group", a.Group, "run", r.ID, "reason", r.Reason, "dry", r.Dry, "status", r.Status, "total", r.Total, "vehicles", r.Vehicles)
 			}
 			return err
 		},
 		GaveUp: func(ctx context.Context, a refreshVehicles, _ error) error {
-			return stock.FailRefresh(ctx, s.Stock.Tenant(a.Group), a.ID, "The vehicles could not all be looked at; the server's log says why. What is done stays, and a further run goes on from the start.")
+			return stock.FailRefresh(ctx, s.Stock.Patient().Tenant(a.Group), a.ID, "The vehicles could not all be looked at; the server's log says why. What is done stays, and a further run goes on from the start.")
 		},
 	})
 }
@@ -57,7 +57,7 @@ func (s *Server) newDay(ctx context.Context) error {
 	groups, err := s.Groups.List(ctx)
 	all := []error{err}
 	for _, g := range groups {
-		all = append(all, s.Rules.NewDay(ctx, s.stores.Stock.Tenant(g.ID)))
+		all = append(all, s.Rules.NewDay(ctx, s.stores.Stock.Patient().Tenant(g.ID)))
 	}
 	return errors.Join(all...)
 }

@@ -19,6 +19,7 @@ import (
 	"carfluence/internal/feed"
 	"carfluence/internal/inventory"
 	"carfluence/internal/job"
+	"carfluence/internal/lease"
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
 	"carfluence/internal/rest/docsite"
@@ -34,6 +35,7 @@ const (
 	writeTimeout  = 2 * time.Minute        // an answer must have been taken
 	shutdownLimit = 30 * time.Second       // requests under way may finish
 	lastRequests  = 250 * time.Millisecond // connections that are open when the port closes send their last request
+	leaveLimit    = 2 * time.Second        // telling other replicas
 	pruneEvery    = time.Hour
 	// changesKept is how long the change log is kept; no lease is longer than seconds.
 	changesKept = time.Hour
@@ -62,6 +64,7 @@ type Server struct {
 	Feeds       *feed.Feeds
 	jobs        *job.Queue
 	sftp        *sftpd.Server // nil when off
+	replica     *lease.Replica
 	authority   *auth.Authority
 	ledger      *quota.Ledger
 	signingKeys *auth.SigningKeys
@@ -90,10 +93,11 @@ func NewServer(ctx context.Context, c Config, stores *Stores, version string, lo
 
 func (s *Server) wire(ctx context.Context, version string) (err error) {
 	c, db, now := s.config, s.stores.Accounts, time.Now
-	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: now, Log: s.log, Sole: db.Engine() == sqldb.SQLite}); err != nil {
+	s.replica = lease.New(lease.NewStore(db), lease.Options{Shared: s.stores.Shared(), Now: now, Log: s.log, Notify: s.notify})
+	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: s.replica.StoreNow, Log: s.log, Sole: !s.stores.Shared(), Replica: s.replica}); err != nil {
 		return err
 	}
-	s.authority = auth.NewAuthority(db, s.ledger, s.log, now)
+	s.authority = auth.NewSharedAuthority(s.replica, db, s.ledger, s.log)
 	s.observer.watch(s.authority)
 	signer := auth.NewSigner(c.issuer(), c.issuer())
 	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
@@ -135,6 +139,23 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	return nil
 }
 
+// changes is the channel on which replicas tell each other that the change log has grown. Without it they would hear of
+// it with their next beat.
+const changes = "carfluence_changes"
+
+func (s *Server) notify(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := s.stores.Accounts.Notify(ctx, changes); err != nil {
+		s.log.Warn("other replicas not told of a change; they find it with their next beat", "error", err)
+	}
+}
+
+func (s *Server) listen(ctx context.Context) error {
+	s.stores.Accounts.Listen(ctx, changes, s.replica.Wake)
+	return nil
+}
+
 // routes lists everything the server answers to.
 func (s *Server) routes(origins auth.Origins) {
 	s.sessions.Register(s.API, origins)
@@ -171,7 +192,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.draining.Load():
 		plain(w, http.StatusServiceUnavailable, "The server is shutting down.\n")
-	case s.authority.Beat(ctx) != nil || s.stores.Stock.Ping(ctx) != nil:
+	case s.replica.Refresh(ctx) != nil || s.stores.Stock.Ping(ctx) != nil:
 		w.Header().Set("Retry-After", "1")
 		plain(w, http.StatusServiceUnavailable, "The database is away.\n")
 	default:
@@ -244,6 +265,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	g, parts := errgroup.WithContext(whole)
 	g.Go(func() error { return s.ledger.Run(whole) }) // to the end, also when another part has failed
 	g.Go(func() error { return s.authority.Run(parts) })
+	g.Go(func() error { return s.listen(parts) })
 	g.Go(func() error { return s.lock.Keep(parts, s.log) })
 	g.Go(func() error { return s.signingKeys.Run(parts) })
 	g.Go(func() error { return s.prune(parts) })
@@ -266,6 +288,11 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	err := s.shutdown(l.API, api, metrics)
 	cancel() // only now: the ledger settles what the last requests spent
 	all := g.Wait()
+	left, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
+	defer cancelLeave()
+	if err := s.authority.Stop(left); err != nil { // the others find out by themselves
+		s.log.Warn("other replicas wait for this one until its lease is over", "error", err)
+	}
 	s.Feeds.Settle()
 	return errors.Join(err, all, s.Close())
 }
@@ -337,7 +364,16 @@ func (s *Server) prune(ctx context.Context) error {
 	}
 }
 
+// pruneAll is done by one of several servers at a time; the next finds little left.
 func (s *Server) pruneAll(ctx context.Context) error {
+	held, err := s.stores.Accounts.Hold(ctx, "prune", sqldb.Holding{})
+	if errors.Is(err, sqldb.ErrHeld) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer held.Release()
 	all := []error{s.sessions.Prune(ctx), s.authority.Prune(ctx, changesKept)}
 	groups, err := s.Groups.List(ctx)
 	for _, g := range groups {

@@ -45,6 +45,9 @@ type Stores struct {
 	place    string // of the databases, for people
 }
 
+// Shared says that other servers may work on the same databases. An embedded one has one server.
+func (s *Stores) Shared() bool { return s.Accounts.Engine() == sqldb.PostgreSQL }
+
 // OpenStores opens the stores, creating what is missing, and brings their schema up to date. A kill at any
 // point leaves what the next call completes.
 func OpenStores(ctx context.Context, c Store) (*Stores, error) {

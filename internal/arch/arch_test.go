@@ -29,7 +29,7 @@ var tiers = [][]string{
 	{"internal/sftpd", "internal/web"},
 	{"internal/demo/gen", "internal/demo", "internal/feed", "internal/mapping", "internal/sheet"},
 	{"internal/rule", "internal/inventory", "internal/dealer", "internal/job"},
-	{"internal/auth", "internal/quota", "internal/audit"},
+	{"internal/auth", "internal/quota", "internal/lease", "internal/audit"},
 	{"internal/rest/docsite", "internal/rest", "internal/sqldb/sqldbtest", "internal/sqldb"},
 	{"internal/vin", "internal/money", "internal/errs"},
 }

@@ -2,30 +2,17 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
-	"carfluence/internal/errs"
+	"carfluence/internal/lease"
 	"carfluence/internal/quota"
 	"carfluence/internal/sqldb"
 )
 
-// How the records in memory are kept fresh.
-const (
-	beatEvery = 500 * time.Millisecond
-	// lease is how long after a beat was sent the records may be used without another.
-	lease = 2 * time.Second
-	// outwait is longer than any lease granted before a change was committed.
-	outwait = lease + 100*time.Millisecond
-	// cachedRecords bounds the records of each kind in memory.
-	cachedRecords = 200_000
-)
+// cachedRecords bounds the records of each kind in memory.
+const cachedRecords = 200_000
 
 // Ref names a record whose authority changed.
 type Ref struct {
@@ -34,7 +21,7 @@ type Ref struct {
 }
 
 // RefKind is the sort of record in the change log.
-type RefKind string
+type RefKind = lease.Kind
 
 // The kinds.
 const (
@@ -47,180 +34,119 @@ const (
 // Authority answers "may this caller in?" from records in memory that are never older than the lease. Every
 // change of a key, person, session or signing key goes through Commit.
 type Authority struct {
-	db    *sqldb.DB
-	quota *quota.Ledger
-	log   *slog.Logger
-	now   func() time.Time // with its monotonic reading
+	db      *sqldb.DB
+	quota   *quota.Ledger
+	log     *slog.Logger
+	now     func() time.Time
+	replica *lease.Replica
 
-	beating sync.Mutex
-	applied atomic.Int64
-	fresh   atomic.Pointer[time.Time] // when the last good beat was sent
-
-	apply    sync.RWMutex // held for writing while changes are applied
-	digests  *otter.Cache[[32]byte, credential]
-	keys     *otter.Cache[string, *keyRecord]
-	people   *otter.Cache[string, *personRecord]
-	sessions *otter.Cache[string, *sessionRecord]
+	digests  *lease.Records[[32]byte, credential]
+	keys     *lease.Records[string, *keyRecord]
+	people   *lease.Records[string, *personRecord]
+	sessions *lease.Records[string, *sessionRecord]
 
 	// SigningKeysChanged is called when another process rotated the signing keys.
 	SigningKeysChanged func(context.Context) error
-
-	loads atomic.Int64 // records read from the store
 }
 
-// NewAuthority makes an authority on the accounts store. The ledger may be nil where nothing is counted (the
-// commands).
+// NewAuthority makes an authority on the accounts store for a process that is the only server of it, or none (the
+// commands; the ledger is nil then). now has its monotonic reading.
 func NewAuthority(db *sqldb.DB, ledger *quota.Ledger, log *slog.Logger, now func() time.Time) *Authority {
-	return &Authority{
-		db: db, quota: ledger, log: log, now: now,
-		digests:  newCache[[32]byte, credential](),
-		keys:     newCache[string, *keyRecord](),
-		people:   newCache[string, *personRecord](),
-		sessions: newCache[string, *sessionRecord](),
-	}
+	return NewSharedAuthority(lease.New(lease.NewStore(db), lease.Options{Now: now, Log: log}), db, ledger, log)
 }
 
-func newCache[K comparable, V any]() *otter.Cache[K, V] {
-	return otter.Must(&otter.Options[K, V]{MaximumSize: cachedRecords})
+// NewSharedAuthority makes one that is fresh within the lease of a replica, the ledger's too.
+func NewSharedAuthority(r *lease.Replica, db *sqldb.DB, ledger *quota.Ledger, log *slog.Logger) *Authority {
+	a := &Authority{
+		db: db, quota: ledger, log: log, now: r.Now, replica: r,
+		digests:  lease.NewRecords[[32]byte, credential](r, cachedRecords),
+		keys:     lease.NewRecords[string, *keyRecord](r, cachedRecords),
+		people:   lease.NewRecords[string, *personRecord](r, cachedRecords),
+		sessions: lease.NewRecords[string, *sessionRecord](r, cachedRecords),
+	}
+	r.Hold(held{a})
+	return a
 }
 
 // Run beats until ctx ends.
-func (a *Authority) Run(ctx context.Context) error {
-	tick := time.NewTicker(beatEvery)
-	defer tick.Stop()
-	for {
-		if err := a.Beat(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("authority not read; cached records end with their lease", "error", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
+func (a *Authority) Run(ctx context.Context) error { return a.replica.Run(ctx) }
+
+// Stop takes this process out of the replicas, after the last request and when the ledger has settled.
+func (a *Authority) Stop(ctx context.Context) error { return a.replica.Stop(ctx) }
+
+// Beat reads the change log and makes the records in memory fresh again.
+func (a *Authority) Beat(ctx context.Context) error { return a.replica.Beat(ctx) }
+
+// Age is how long ago the last good beat was sent; at two seconds credentials need another before they count.
+func (a *Authority) Age() time.Duration { return a.replica.Age() }
+
+// Loads is how many records were read from the store so far; what is in memory costs none.
+func (a *Authority) Loads() int64 { return a.replica.Loads() }
+
+// held is what the authority keeps in memory, as the lease sees it.
+type held struct{ *Authority }
+
+// Forget implements lease.Holder.
+func (h held) Forget() {
+	h.digests.DropAll()
+	h.keys.DropAll()
+	h.people.DropAll()
+	h.sessions.DropAll()
+	if h.quota != nil {
+		h.quota.ForgetAll()
 	}
 }
 
-// Beat reads the change log and makes the records in memory fresh again. Who waited for another's beat that was
-// sent later than it asked has what it asked for.
-func (a *Authority) Beat(ctx context.Context) error {
-	asked := a.now()
-	a.beating.Lock()
-	defer a.beating.Unlock()
-	if sent := a.fresh.Load(); sent != nil && sent.After(asked) {
-		return nil
+// Apply implements lease.Holder.
+func (h held) Apply(ctx context.Context, changes []lease.Change, all bool) error {
+	if all {
+		h.Forget()
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	sent := a.now()
-	n, err := authorityNumber(ctx, a.db)
-	if err != nil {
-		return fmt.Errorf("read authority: %w", err)
-	}
-	if n != a.applied.Load() {
-		if err := a.catchUp(ctx, n); err != nil {
-			return err
-		}
-	}
-	a.fresh.Store(&sent)
-	return nil
-}
-
-// catchUp applies the changes up to n. A gap (old changes are pruned) or a number that fell (a restored
-// backup) drops everything.
-func (a *Authority) catchUp(ctx context.Context, n int64) error {
-	applied := a.applied.Load()
-	changes, err := changesAfter(ctx, a.db, applied, n)
-	if err != nil {
-		return fmt.Errorf("read changes: %w", err)
-	}
-	whole := n > applied && int64(len(changes)) == n-applied
-	a.apply.Lock()
-	defer a.apply.Unlock()
-	if !whole {
-		a.dropAll()
-	}
-	rotated := !whole
+	rotated := all
 	for _, c := range changes {
-		a.drop(c)
+		h.drop(c)
 		rotated = rotated || c.Kind == SigningKeyRef
 	}
-	if rotated && a.SigningKeysChanged != nil {
-		if err := a.SigningKeysChanged(ctx); err != nil {
+	if rotated && h.SigningKeysChanged != nil {
+		if err := h.SigningKeysChanged(ctx); err != nil {
 			return fmt.Errorf("read signing keys: %w", err)
 		}
 	}
-	a.applied.Store(n)
 	return nil
 }
 
-func (a *Authority) dropAll() {
-	a.digests.InvalidateAll()
-	a.keys.InvalidateAll()
-	a.people.InvalidateAll()
-	a.sessions.InvalidateAll()
-	if a.quota != nil {
-		a.quota.ForgetAll()
+// Unsettled implements lease.Holder.
+func (h held) Unsettled() int64 {
+	if h.quota == nil {
+		return 0
 	}
+	return h.quota.Unsettled()
 }
 
-func (a *Authority) drop(c change) {
+func (a *Authority) drop(c lease.Change) {
 	switch c.Kind {
 	case KeyRef:
-		a.keys.Invalidate(c.ID)
+		a.keys.Drop(c.ID)
 	case PersonRef:
-		a.people.Invalidate(c.ID)
+		a.people.Drop(c.ID)
 	case SessionRef:
-		a.sessions.Invalidate(c.ID)
+		a.sessions.Drop(c.ID)
+		return
+	case quota.Hungry:
+		if a.quota != nil {
+			a.quota.CalledIn(c)
+		}
 		return
 	default:
 		return
 	}
 	if a.quota != nil {
-		a.quota.Forget(quota.Subject{Group: c.group, ID: c.ID})
+		a.quota.Forget(quota.Subject{Group: c.Group, ID: c.ID})
 	}
-}
-
-// isFresh compares both clocks: the monotonic one ignores steps of the wall clock, the wall clock runs on
-// while the machine sleeps.
-func (a *Authority) isFresh() bool {
-	sent := a.fresh.Load()
-	if sent == nil {
-		return false
-	}
-	now := a.now()
-	return now.Sub(*sent) < lease && now.Round(0).Sub(sent.Round(0)) < lease
-}
-
-// Age is how long ago the last good beat was sent; at two seconds credentials need another before they count.
-func (a *Authority) Age() time.Duration {
-	sent := a.fresh.Load()
-	if sent == nil {
-		return lease
-	}
-	return a.now().Sub(*sent)
-}
-
-// Loads is how many records were read from the store so far; what is in memory costs none.
-func (a *Authority) Loads() int64 { return a.loads.Load() }
-
-// ensureFresh beats when the lease has run out; without the store there is no answer, and no false 401.
-func (a *Authority) ensureFresh(ctx context.Context) error {
-	if a.isFresh() {
-		return nil
-	}
-	if err := a.Beat(ctx); err != nil {
-		return unverifiable(err)
-	}
-	return nil
-}
-
-func unverifiable(err error) error {
-	return errs.UnavailableFor(time.Second, "Credentials can't be checked at the moment. Try again shortly.", err)
 }
 
 // Commit runs f in one transaction of a dealer group on the accounts store, logs the changes f names, and
-// returns when every replica has applied them: what begins later sees them.
+// returns when every replica has applied them: what begins later sees them. After the commit nothing fails.
 func (a *Authority) Commit(ctx context.Context, group string, f func(tx *sqldb.Tenant) ([]Ref, error)) error {
 	last := int64(0)
 	err := a.db.Tenant(group).Transact(ctx, func(tx *sqldb.Tenant) error {
@@ -229,8 +155,8 @@ func (a *Authority) Commit(ctx context.Context, group string, f func(tx *sqldb.T
 			return err
 		}
 		for _, ref := range refs {
-			if last, err = logChange(ctx, tx, ref, a.now()); err != nil {
-				return fmt.Errorf("log change: %w", err)
+			if last, err = lease.Record(ctx, tx, ref.Kind, ref.ID, 0, a.now()); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -238,20 +164,7 @@ func (a *Authority) Commit(ctx context.Context, group string, f func(tx *sqldb.T
 	if err != nil || last == 0 {
 		return err
 	}
-	return a.Confirm(ctx, last)
-}
-
-// Confirm returns when change n is in force on every replica. With one replica that is this process.
-func (a *Authority) Confirm(ctx context.Context, n int64) error {
-	if a.applied.Load() >= n {
-		return nil
-	}
-	// The change is committed: the caller must not hear of a failure that did not happen. Records can't
-	// outlive their lease, so waiting it out confirms as well.
-	if err := a.Beat(context.WithoutCancel(ctx)); err != nil {
-		a.log.Warn("change confirmed by waiting out the lease", "change", n, "error", err)
-		time.Sleep(outwait)
-	}
+	tellConfirmed(ctx, a.replica.Confirm(ctx, last))
 	return nil
 }
 
@@ -259,48 +172,12 @@ func (a *Authority) Confirm(ctx context.Context, n int64) error {
 // before the command's changes.
 func (a *Authority) Outwait(ctx context.Context) {
 	select {
-	case <-time.After(outwait):
+	case <-time.After(lease.Outwait):
 	case <-ctx.Done():
 	}
 }
 
-// maxReloads bounds how often a load is repeated because changes were applied while it ran.
-const maxReloads = 10
-
-// cached returns a fresh record. What was read before a change was applied and would be stored after it is
-// read again.
-func cached[K comparable, V any](ctx context.Context, a *Authority, cache *otter.Cache[K, V], key K, load func(context.Context) (V, error)) (V, error) {
-	var none V
-	if err := a.ensureFresh(ctx); err != nil {
-		return none, err
-	}
-	if v, ok := cache.GetIfPresent(key); ok {
-		return v, nil
-	}
-	for range maxReloads {
-		n := a.applied.Load()
-		a.loads.Add(1)
-		v, err := load(ctx)
-		if errors.Is(err, sqldb.ErrNoRows) {
-			return none, err
-		}
-		if err != nil {
-			return none, unverifiable(err)
-		}
-		a.apply.RLock()
-		current := a.applied.Load() == n
-		if current {
-			cache.Set(key, v)
-		}
-		a.apply.RUnlock()
-		if current {
-			return v, nil
-		}
-	}
-	return none, unverifiable(errors.New("records kept changing while one was read"))
-}
-
 // Prune forgets changes older than what any replica can still have to apply.
 func (a *Authority) Prune(ctx context.Context, kept time.Duration) error {
-	return pruneChanges(ctx, a.db, a.now().Add(-kept))
+	return lease.Prune(ctx, a.db, a.now().Add(-kept))
 }

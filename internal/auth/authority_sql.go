@@ -8,35 +8,6 @@ import (
 	"carfluence/internal/sqldb"
 )
 
-type change struct {
-	Ref
-	group string
-}
-
-func authorityNumber(ctx context.Context, db *sqldb.DB) (n int64, err error) {
-	err = db.QueryRow(ctx, `SELECT n FROM authority WHERE id = 1`).Scan(&n)
-	return n, err
-}
-
-func changesAfter(ctx context.Context, db *sqldb.DB, after, upTo int64) ([]change, error) {
-	rows, err := db.Query(ctx, `SELECT kind, subject_id, dealer_group_id FROM change WHERE n > $1 AND n <= $2 ORDER BY n`, after, upTo)
-	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (change, error) {
-		var c change
-		err := r.Scan(&c.Kind, &c.ID, &c.group)
-		return c, err
-	})
-}
-
-// logChange counts under the row's lock, so that numbers commit in order.
-func logChange(ctx context.Context, tx *sqldb.Tenant, ref Ref, at time.Time) (n int64, err error) {
-	if err = tx.DB().QueryRow(ctx, `UPDATE authority SET n = n + 1 WHERE id = 1 RETURNING n`).Scan(&n); err != nil {
-		return 0, err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO change (dealer_group_id, n, kind, subject_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		n, string(ref.Kind), ref.ID, sqldb.At(at))
-	return n, err
-}
-
 // credential says whose secret a digest is. It never changes while the secret exists.
 type credential struct {
 	group, id string
@@ -102,10 +73,4 @@ func loadSessionRecord(ctx context.Context, t *sqldb.Tenant, id string) (*sessio
 		Scan(&s.personID, &ended, &expires)
 	s.ended, s.expires = !ended.IsZero(), expires.Time
 	return s, err
-}
-
-// pruneChanges forgets changes nobody can still have to apply.
-func pruneChanges(ctx context.Context, db *sqldb.DB, before time.Time) error {
-	_, err := db.Exec(ctx, `DELETE FROM change WHERE created_at < $1`, sqldb.At(before))
-	return err
 }

@@ -159,7 +159,7 @@ func (ks *Keys) Verify(ctx context.Context, text string) (*Principal, error) {
 	}
 	a := ks.authority
 	// The look-up in memory uses a plain hash: the text has 190 bits, and the hash never leaves the process.
-	c, err := cached(ctx, a, a.digests, sha256.Sum256([]byte(text)), func(ctx context.Context) (credential, error) {
+	c, err := a.digests.Get(ctx, sha256.Sum256([]byte(text)), func(ctx context.Context) (credential, error) {
 		c, err := loadCredential(ctx, a.db, KeyRef, ks.digester.digest(text))
 		if errors.Is(err, sqldb.ErrNoRows) {
 			return credential{}, nil // remembered too: keys are random, this one will never come to exist
@@ -172,8 +172,8 @@ func (ks *Keys) Verify(ctx context.Context, text string) (*Principal, error) {
 	if c.id == "" {
 		return nil, errBadCredential
 	}
-	k, err := cached(ctx, a, a.keys, c.id, func(ctx context.Context) (*keyRecord, error) {
-		asOf := a.applied.Load()
+	k, err := a.keys.Get(ctx, c.id, func(ctx context.Context) (*keyRecord, error) {
+		asOf := a.replica.Applied()
 		k, err := loadKeyRecord(ctx, a.db.Tenant(c.group), c.id)
 		if err == nil {
 			k.principal.limitAsOf = asOf
@@ -201,13 +201,13 @@ func (g *Guard) verifyToken(ctx context.Context, text string) (*Principal, error
 		return nil, errBadCredential
 	}
 	a := g.Authority
-	s, err := cached(ctx, a, a.sessions, c.SessionID, func(ctx context.Context) (*sessionRecord, error) {
+	s, err := a.sessions.Get(ctx, c.SessionID, func(ctx context.Context) (*sessionRecord, error) {
 		return loadSessionRecord(ctx, a.db.Tenant(c.DealerGroupID), c.SessionID)
 	})
 	if err != nil {
 		return nil, missing(err)
 	}
-	p, err := cached(ctx, a, a.people, c.Subject, func(ctx context.Context) (*personRecord, error) {
+	p, err := a.people.Get(ctx, c.Subject, func(ctx context.Context) (*personRecord, error) {
 		return loadPersonRecord(ctx, a.db.Tenant(c.DealerGroupID), c.Subject)
 	})
 	if err != nil {

@@ -2,18 +2,11 @@ package auth
 
 import (
 	"context"
-	"log/slog"
 	"net/http/httptest"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"carfluence/internal/audit"
-	"carfluence/internal/sqldb"
-	"carfluence/internal/sqldb/sqldbtest"
 )
 
 func (h *house) events(group, name string) (list []audit.Row) {
@@ -102,32 +95,5 @@ func TestAFailedLoginIsAuditedThoughItsClientLeft(t *testing.T) {
 	o.api.ServeHTTP(httptest.NewRecorder(), r)
 	if n := count(o.events(o.group.ID), "login.failed"); n != 1 {
 		t.Errorf("%d events", n)
-	}
-}
-
-// Callers that find the lease run out together share one beat.
-func TestCallersShareABeat(t *testing.T) {
-	var clockReads atomic.Int64
-	a := NewAuthority(sqldbtest.Open(t, sqldb.Accounts), nil, slog.New(slog.DiscardHandler), func() time.Time {
-		defer clockReads.Add(1) // after the clock was read
-		return time.Now()
-	})
-	const callers = 50
-	a.beating.Lock()
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			if err := a.Beat(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for clockReads.Load() < callers { // each notes when it asked
-		runtime.Gosched()
-	}
-	a.beating.Unlock()
-	wg.Wait()
-	if beats := clockReads.Load() - callers; beats != 1 {
-		t.Errorf("%d reads of the store for %d callers at once", beats, callers)
 	}
 }

@@ -116,7 +116,7 @@ func (ks *Keys) Register(api *rest.API) {
 	const tag = "API keys"
 	admin := rest.Scope("admin")
 	Handle(api, rest.Operation{
-		ID: "create-api-key", Method: http.MethodPost, Path: "/api-keys", Summary: "Create an API key", Tag: tag, Security: admin, Status: http.StatusCreated, Credentials: true,
+		ID: "create-api-key", Method: http.MethodPost, Path: "/api-keys", Summary: "Create an API key", Tag: tag, Security: admin, Confirms: true, Status: http.StatusCreated, Credentials: true,
 		Description: "The answer holds the key's text: the only time it is ever shown.",
 	}, func(ctx context.Context, p Principal, in *createKeyInput) (*createdKeyOutput, error) {
 		k, text, err := ks.Create(ctx, p.Group, p.Actor(), p.Scopes, KeyDraft(in.Body))
@@ -149,7 +149,7 @@ func (ks *Keys) Register(api *rest.API) {
 		return keyOutputOf(k), err
 	})
 	Handle(api, rest.Operation{
-		ID: "update-api-key", Method: http.MethodPatch, Path: "/api-keys/{id}", Summary: "Change an API key", Tag: tag, Security: admin,
+		ID: "update-api-key", Method: http.MethodPatch, Path: "/api-keys/{id}", Summary: "Change an API key", Tag: tag, Security: admin, Confirms: true,
 		Description: "In force on every replica when this has answered. The window's count goes on.",
 	}, func(ctx context.Context, p Principal, in *patchKeyInput) (*keyOutput, error) {
 		c, _ := in.change()
@@ -157,7 +157,7 @@ func (ks *Keys) Register(api *rest.API) {
 		return keyOutputOf(k), err
 	})
 	Handle(api, rest.Operation{
-		ID: "revoke-api-key", Method: http.MethodDelete, Path: "/api-keys/{id}", Summary: "Revoke an API key", Tag: tag, Security: admin, Status: http.StatusNoContent,
+		ID: "revoke-api-key", Method: http.MethodDelete, Path: "/api-keys/{id}", Summary: "Revoke an API key", Tag: tag, Security: admin, Confirms: true, Status: http.StatusNoContent,
 		Description: "No replica accepts the key any more when this has answered.",
 	}, func(ctx context.Context, p Principal, in *keyIDInput) (*struct{}, error) {
 		return nil, ks.Revoke(ctx, p.Group, p.Actor(), in.ID)

@@ -47,10 +47,20 @@ func newHouse(t testing.TB) *house {
 	go func() { defer close(done); _ = ledger.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	h.authority = NewAuthority(h.db, ledger, log, time.Now)
+	h.furnish(ledger, log)
+	if h.group, err = NewGroups(h.db, time.Now).Add(t.Context(), audit.System("test"), "Test Group"); err != nil {
+		t.Fatal(err)
+	}
+	h.admin = h.key("admin")
+	return h
+}
+
+// furnish puts the routes on what the house is built of.
+func (h *house) furnish(ledger *quota.Ledger, log *slog.Logger) {
 	h.keys = NewKeys(h.authority, []byte(strings.Repeat("s", 32)))
 	tokens, err := NewVerifier("carfluence", "carfluence", 1000)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	guard := &Guard{Authority: h.authority, Keys: h.keys, Tokens: tokens, Quota: ledger, Addresses: quota.NewAddresses(100_000, time.Hour, time.Now), SessionLimit: 5000, Now: time.Now}
 	h.api = rest.New(rest.Config{Version: "test", Gate: guard.Gate(), Observe: func(*rest.Exchange) {}, Log: log})
@@ -61,11 +71,6 @@ func newHouse(t testing.TB) *house {
 	Handle(h.api, rest.Operation{ID: "read", Method: "GET", Path: "/read", Security: rest.Scope("inventory:read")}, func(context.Context, Principal, *struct{}) (*struct{ Body string }, error) {
 		return &struct{ Body string }{"read"}, nil
 	})
-	if h.group, err = NewGroups(h.db, time.Now).Add(t.Context(), audit.System("test"), "Test Group"); err != nil {
-		t.Fatal(err)
-	}
-	h.admin = h.key("admin")
-	return h
 }
 
 func (h *house) key(scopes ...string) string {
@@ -146,7 +151,7 @@ func TestAMistypedKeyCostsNoRead(t *testing.T) {
 	h := newHouse(t)
 	text := h.key("inventory:read")
 	h.do("GET", "/api/v1/read", "", "X-API-Key: "+text)
-	before := h.authority.loads.Load()
+	before := h.authority.Loads()
 	for i := range len(text) {
 		for _, c := range "aZ0_-é" {
 			bad := text[:i] + string(c) + text[i+1:]
@@ -158,7 +163,7 @@ func TestAMistypedKeyCostsNoRead(t *testing.T) {
 			}
 		}
 	}
-	if got := h.authority.loads.Load(); got != before {
+	if got := h.authority.Loads(); got != before {
 		t.Fatalf("%d reads of the store for mistyped keys", got-before)
 	}
 }
@@ -527,7 +532,7 @@ func BenchmarkVerifyAndCount(b *testing.B) {
 	count()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if i%1000 == 0 && !h.authority.isFresh() {
+		if i%1000 == 0 && !h.authority.replica.Fresh() {
 			_ = h.authority.Beat(b.Context())
 		}
 		count()

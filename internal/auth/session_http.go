@@ -189,13 +189,13 @@ func (s *Sessions) refreshed(ctx context.Context, token string, cookie bool) (*l
 func (s *Sessions) registerOwn(api *rest.API) {
 	const tag = "Sessions"
 	Handle(api, rest.Operation{
-		ID: "logout", Method: http.MethodPost, Path: "/auth/logout", Summary: "Log out", Tag: tag, Security: rest.People(), Status: http.StatusNoContent,
+		ID: "logout", Method: http.MethodPost, Path: "/auth/logout", Summary: "Log out", Tag: tag, Security: rest.People(), Confirms: true, Status: http.StatusNoContent,
 		Description: "Ends the session on every replica.",
 	}, func(ctx context.Context, p Principal, _ *struct{}) (*logoutOutput, error) {
 		return &logoutOutput{SetCookie: cookieText("", time.Time{})}, s.Logout(ctx, p)
 	})
 	Handle(api, rest.Operation{
-		ID: "change-password", Method: http.MethodPost, Path: "/auth/password", Summary: "Change one's password", Tag: tag, Security: rest.People(), Status: http.StatusNoContent, Codes: []string{"login_throttled", "conflict"},
+		ID: "change-password", Method: http.MethodPost, Path: "/auth/password", Summary: "Change one's password", Tag: tag, Security: rest.People(), Confirms: true, Status: http.StatusNoContent, Codes: []string{"login_throttled", "conflict"},
 		Description: "Ends the other sessions. A password has 15 to 256 characters of any kind and is refused when it is one that is guessed first; the fault says why.",
 	}, func(ctx context.Context, p Principal, in *passwordInput) (*struct{}, error) {
 		return nil, s.ChangePassword(ctx, p, in.Body.CurrentPassword, in.Body.NewPassword, clientOf(ctx))
@@ -216,7 +216,7 @@ func (s *Sessions) registerOwn(api *rest.API) {
 		return out, err
 	})
 	Handle(api, rest.Operation{
-		ID: "end-session", Method: http.MethodDelete, Path: "/auth/sessions/{id}", Summary: "End one of one's sessions", Tag: tag, Security: rest.People(), Status: http.StatusNoContent,
+		ID: "end-session", Method: http.MethodDelete, Path: "/auth/sessions/{id}", Summary: "End one of one's sessions", Tag: tag, Security: rest.People(), Confirms: true, Status: http.StatusNoContent,
 		Description: "No replica accepts a token of the session any more when this has answered.",
 	}, func(ctx context.Context, p Principal, in *sessionIDInput) (*struct{}, error) {
 		return nil, s.End(ctx, p, in.ID)

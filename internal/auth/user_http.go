@@ -143,7 +143,7 @@ func (ps *People) Register(api *rest.API) {
 		return out, err
 	})
 	Handle(api, rest.Operation{
-		ID: "create-user", Method: http.MethodPost, Path: "/users", Summary: "Add a person", Tag: tag, Security: admin, Status: http.StatusCreated, Credentials: true, Codes: []string{"email_taken"},
+		ID: "create-user", Method: http.MethodPost, Path: "/users", Summary: "Add a person", Tag: tag, Security: admin, Confirms: true, Status: http.StatusCreated, Credentials: true, Codes: []string{"email_taken"},
 	}, func(ctx context.Context, p Principal, in *createUserInput) (*createdUserOutput, error) {
 		created, generated, err := ps.Create(ctx, p.Group, p.Actor(), PersonDraft(in.Body))
 		out := &createdUserOutput{Location: rest.Prefix + "/users/" + created.ID}
@@ -160,7 +160,7 @@ func (ps *People) Register(api *rest.API) {
 		return userOutputOf(found), err
 	})
 	Handle(api, rest.Operation{
-		ID: "update-user", Method: http.MethodPatch, Path: "/users/{id}", Summary: "Change a person", Tag: tag, Security: admin, Codes: []string{"email_taken", "last_admin"},
+		ID: "update-user", Method: http.MethodPatch, Path: "/users/{id}", Summary: "Change a person", Tag: tag, Security: admin, Confirms: true, Codes: []string{"email_taken", "last_admin"},
 		Description: "In force on every replica when this has answered. A new password or `disabled` ends the person's sessions. The last active admin stays one (409 `last_admin`).",
 	}, func(ctx context.Context, p Principal, in *patchUserInput) (*userOutput, error) {
 		c, _ := in.change()
@@ -168,7 +168,7 @@ func (ps *People) Register(api *rest.API) {
 		return userOutputOf(changed), err
 	})
 	Handle(api, rest.Operation{
-		ID: "delete-user", Method: http.MethodDelete, Path: "/users/{id}", Summary: "Remove a person", Tag: tag, Security: admin, Status: http.StatusNoContent, Codes: []string{"last_admin"},
+		ID: "delete-user", Method: http.MethodDelete, Path: "/users/{id}", Summary: "Remove a person", Tag: tag, Security: admin, Confirms: true, Status: http.StatusNoContent, Codes: []string{"last_admin"},
 		Description: "Ends the person's sessions. The last active admin can't be removed (409 `last_admin`).",
 	}, func(ctx context.Context, p Principal, in *userIDInput) (*struct{}, error) {
 		return nil, ps.Delete(ctx, p.Group, p.Actor(), in.ID)

@@ -1,15 +1,17 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"carfluence/internal/errs"
+	"carfluence/internal/lease"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 )
@@ -22,8 +24,8 @@ type Options struct {
 	// Sole says that this replica is the only one. Then a count that can't be written (full disk) goes on
 	// in memory and is written later; a crash meanwhile is the one documented inexactness.
 	Sole bool
-	// Replicas is how many replicas share the store; 1 when nil.
-	Replicas func() int64
+	// Replica is this process among those that share the store; nil for the only one.
+	Replica *lease.Replica
 }
 
 // Settlement interval, how long unused credits stay in hand, and when an idle meter is forgotten.
@@ -32,27 +34,38 @@ const (
 	idleReturn  = time.Minute
 	idleForget  = 10 * time.Minute
 	// maxBatch bounds the rows written in one transaction.
-	maxBatch = 500
+	maxBatch = 2000
 	// endTries is how often the last settlement is tried, a settleEvery apart.
 	endTries = 4
+	// callTimeout bounds the transaction that calls credits in, and each other one that a store shared with other
+	// replicas may leave unanswered.
+	callTimeout = 2 * time.Second
 )
+
+// Hungry is the kind of a change that calls in what replicas hold of a subject's window.
+const Hungry lease.Kind = "hungry"
 
 // Ledger hands out credits. One goroutine (Run) speaks to the store, so that calls waiting for credits of
 // different subjects share a transaction and its sync to disk.
 type Ledger struct {
 	db      *sqldb.DB
+	store   store
 	opt     Options
 	seconds int64
+	begin   func(func()) // in the background
 
 	meters sync.Map // Subject → *Meter
 	wake   chan struct{}
+	era    atomic.Int64 // counts how often everything was forgotten
 
 	mu     sync.Mutex
 	asking map[*Meter]bool
-	owed   []entry // settlements of windows that are over
+	owed   []entry  // settlements of windows that are over
+	called []recall // applied, and not answered to the store yet
 }
 
-// entry is one row's change: used and spent are added, want credits are taken as far as the limit allows.
+// entry is one row's change: used and spent are added, then need credits and a surplus are taken as far as the limit
+// allows.
 type entry struct {
 	meter   *Meter
 	subject Subject
@@ -60,12 +73,37 @@ type entry struct {
 	limit   int64
 	used    int64 // handed out in memory before, less what is returned
 	spent   int64
-	want    int64
+	need    int64 // for calls that wait
+	surplus int64
+	share   int64 // at most 1/share of what is left is surplus
 	at      time.Time
+	era     int64
 
-	// The outcome: credits granted, what the store has as used, and whether the entry is still to be written.
-	granted, stored int64
-	later           bool
+	// The outcome: credits granted, what the store has as used and spent, the change that called credits in, and
+	// whether the entry is still to be written.
+	granted, stored, storedSpent, calledIn int64
+	later                                  bool
+}
+
+// grant is what a row gives that has so much used.
+func (e *entry) grant(used int64, calledIn bool) int64 {
+	left := max(0, e.limit-used-e.used)
+	switch {
+	case left <= e.need:
+		return left
+	case calledIn:
+		return e.need
+	}
+	return e.need + min(e.surplus, (left-e.need)/e.share)
+}
+
+// first is what a new row gives.
+func (e *entry) first() int64 { return e.grant(0, false) }
+
+// recall is an applied change that called credits in.
+type recall struct {
+	n       int64
+	subject Subject
 }
 
 // New makes a ledger on the accounts store; Run must be running for calls to get credits.
@@ -73,20 +111,34 @@ func New(db *sqldb.DB, o Options) (*Ledger, error) {
 	if o.Window < time.Second || o.Window%time.Second != 0 {
 		return nil, fmt.Errorf("quota: the window is %s, it must be whole seconds", o.Window)
 	}
-	if o.Replicas == nil {
-		o.Replicas = func() int64 { return 1 }
+	return &Ledger{
+		db: db, store: &sqlStore{db: db}, opt: o, seconds: int64(o.Window / time.Second), begin: func(f func()) { go f() },
+		wake: make(chan struct{}, 1), asking: map[*Meter]bool{},
+	}, nil
+}
+
+// shared tells whether other replicas may hold credits.
+func (l *Ledger) shared() bool { return l.opt.Replica != nil && l.opt.Replica.Shared() }
+
+// share is the inverse of what a replica takes of what is left, so that all together hold a quarter of it.
+func (l *Ledger) share() int64 {
+	if l.opt.Replica == nil {
+		return 4
 	}
-	return &Ledger{db: db, opt: o, seconds: int64(o.Window / time.Second), wake: make(chan struct{}, 1), asking: map[*Meter]bool{}}, nil
+	return 4 * l.opt.Replica.Count()
 }
 
 // Take spends one credit of the subject under the limit. Without one left the error is rate_limited with
 // the time to wait; without an answer from the store it is unavailable. Settle the charge in every case.
 func (l *Ledger) Take(ctx context.Context, s Subject, limit Limit) (*Charge, error) {
 	for {
-		m := l.meter(s)
-		state, ok, err := m.take(ctx, limit, l.opt.Now())
+		m, now := l.meter(s), l.opt.Now()
+		state, w, ok, err := m.take(limit, now)
 		if !ok {
 			continue
+		}
+		if w != nil {
+			state, err = m.await(ctx, w, now)
 		}
 		return &Charge{meter: m, state: state, held: err == nil}, err
 	}
@@ -108,20 +160,58 @@ func (l *Ledger) Forget(s Subject) {
 		m.mu.Lock()
 		m.handBack()
 		m.refused = time.Time{}
+		m.dropCall()
 		m.mu.Unlock()
 	}
 }
 
-// ForgetAll is for when nothing read so far can be relied on, as under a database that was restored.
+// ForgetAll is for when nothing read so far can be relied on, as under a database that was restored. Credits in hand
+// and on their way are lost: the store that counted them may be gone.
 func (l *Ledger) ForgetAll() {
-	l.meters.Range(func(key, value any) bool {
+	l.era.Add(1)
+	l.mu.Lock()
+	l.called = nil
+	for i := range l.owed {
+		l.owed[i].used = max(0, l.owed[i].used)
+	}
+	l.mu.Unlock()
+	l.meters.Range(func(_, value any) bool {
 		m := value.(*Meter)
 		m.mu.Lock()
-		m.asOf = 0
+		m.asOf, m.used, m.credits, m.unwritten = 0, 0, 0, max(0, m.unwritten)
+		m.refused, m.calledIn, m.confirmed = time.Time{}, 0, 0
+		m.dropCall()
 		m.mu.Unlock()
-		l.Forget(key.(Subject))
 		return true
 	})
+}
+
+// CalledIn returns what is in hand of a subject and window, as an applied change asks. Until the store has it,
+// Unsettled holds back the report that the change is in force here.
+func (l *Ledger) CalledIn(c lease.Change) {
+	s := Subject{c.Group, c.ID}
+	if m, ok := l.meters.Load(s); ok {
+		m := m.(*Meter)
+		m.mu.Lock()
+		if m.window == c.Window {
+			m.callIn(c.N)
+		}
+		m.mu.Unlock()
+	}
+	l.mu.Lock()
+	l.called = append(l.called, recall{c.N, s})
+	l.mu.Unlock()
+	l.rouse()
+}
+
+// Unsettled is the number of the first change for which returns, or answers to takes, are still to come; 0 for none.
+func (l *Ledger) Unsettled() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.called) == 0 {
+		return 0
+	}
+	return l.called[0].n
 }
 
 // Charge is one credit in use.
@@ -149,6 +239,10 @@ func (l *Ledger) ask(m *Meter) {
 	l.mu.Lock()
 	l.asking[m] = true
 	l.mu.Unlock()
+	l.rouse()
+}
+
+func (l *Ledger) rouse() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -182,6 +276,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 func (l *Ledger) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	defer l.store.close()
 	l.serve(ctx)
 	for range endTries {
 		if l.settle(ctx, true) == nil {
@@ -191,9 +286,32 @@ func (l *Ledger) end(ctx context.Context) {
 	}
 }
 
-// serve answers the calls that wait.
+// connect forgets everything when the connection was lost, as registering anew does.
+func (l *Ledger) connect(ctx context.Context) {
+	ctx, cancel := l.bound(ctx)
+	defer cancel()
+	if l.store.connect(ctx) {
+		l.ForgetAll()
+	}
+}
+
+// bound limits what a store on a server may take to answer. An embedded one is waited for.
+func (l *Ledger) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.shared() {
+		return context.WithTimeout(ctx, callTimeout)
+	}
+	return ctx, func() {}
+}
+
+// serve answers the calls that wait, and returns what is called in.
 func (l *Ledger) serve(ctx context.Context) {
-	_ = l.write(ctx, l.questions()) // the calls have been told
+	l.connect(ctx)
+	era := l.era.Load()
+	called, returns := l.returns()
+	_ = l.write(ctx, append(returns, l.questions()...)) // the calls have been told
+	if called > 0 {
+		l.returned(called, era)
+	}
 }
 
 // questions are what the store is asked for the calls that wait.
@@ -204,39 +322,82 @@ func (l *Ledger) questions() []entry {
 	l.mu.Unlock()
 	entries := make([]entry, 0, len(asking))
 	for m := range asking {
-		if e, ok := m.wanted(l.opt.Now(), l.opt.Replicas()); ok {
+		if e, ok := m.wanted(l.opt.Now()); ok {
 			entries = append(entries, e)
 		}
 	}
 	return entries
 }
 
-// settle writes what was spent; when all is set, every credit in hand goes back too.
+// returns are what is called in. Takes sent before are answered by now: one goroutine sends them all.
+func (l *Ledger) returns() (called int, entries []entry) {
+	l.mu.Lock()
+	calls := slices.Clone(l.called)
+	if len(calls) > 0 {
+		entries, l.owed = l.owed, nil
+	}
+	l.mu.Unlock()
+	for _, c := range calls {
+		if m, ok := l.meters.Load(c.subject); ok {
+			if e, ok := m.(*Meter).returns(l.opt.Now()); ok {
+				entries = append(entries, e)
+			}
+		}
+	}
+	return len(calls), entries
+}
+
+// returned lets changes be reported whose returns the store has, or has failed to take: then they are lost.
+func (l *Ledger) returned(called int, era int64) {
+	l.mu.Lock()
+	if l.era.Load() == era { // else they are forgotten, and those that stand there now are others
+		l.called = l.called[called:]
+	}
+	l.mu.Unlock()
+	if l.opt.Replica != nil {
+		l.opt.Replica.Wake()
+	}
+}
+
+// settle writes what was spent and refills; when all is set, every credit in hand goes back instead. Of more rows
+// than go into one transaction those wait that were written last.
 func (l *Ledger) settle(ctx context.Context, all bool) error {
+	l.connect(ctx)
 	l.mu.Lock()
 	entries := l.owed
 	l.owed = nil
 	l.mu.Unlock()
 	now := l.opt.Now()
+	var due []*Meter
 	l.meters.Range(func(key, value any) bool {
 		m := value.(*Meter)
-		if e, ok := m.settlement(now, all); ok {
-			entries = append(entries, e)
+		if m.due(now, all) {
+			due = append(due, m)
 		} else if m.forgettable(now) {
 			l.meters.Delete(key)
 		}
 		return true
 	})
+	if room := max(0, maxBatch-len(entries)); !all && len(due) > room {
+		slices.SortFunc(due, func(a, b *Meter) int { return a.written.Compare(b.written) })
+		due = due[:room]
+	}
+	for _, m := range due {
+		if e, ok := m.settlement(now, all); ok {
+			entries = append(entries, e)
+		}
+	}
 	return l.write(ctx, entries)
 }
 
 // write sends entries to the store in id order, a bounded number per transaction, and tells each its outcome.
 func (l *Ledger) write(ctx context.Context, entries []entry) (failed error) {
-	slices.SortFunc(entries, func(a, b entry) int {
-		return strings.Compare(a.subject.Group+a.subject.ID, b.subject.Group+b.subject.ID)
+	slices.SortStableFunc(entries, func(a, b entry) int { // one order for all replicas; returns of a row before its take
+		return cmp.Or(strings.Compare(a.subject.Group, b.subject.Group), strings.Compare(a.subject.ID, b.subject.ID), cmp.Compare(a.window, b.window))
 	})
+	l.disown(entries)
 	for batch := range slices.Chunk(entries, maxBatch) {
-		err := apply(ctx, l.db, batch)
+		err := l.apply(ctx, batch)
 		if err != nil {
 			failed = err
 			l.opt.Log.Warn("quota not written", "rows", len(batch), "error", err)
@@ -252,6 +413,22 @@ func (l *Ledger) write(ctx context.Context, entries []entry) (failed error) {
 	return failed
 }
 
+func (l *Ledger) apply(ctx context.Context, batch []entry) error {
+	ctx, cancel := l.bound(ctx)
+	defer cancel()
+	return l.store.apply(ctx, batch)
+}
+
+// disown keeps credits from being returned that another store than this one may have counted.
+func (l *Ledger) disown(entries []entry) {
+	era := l.era.Load()
+	for i := range entries {
+		if e := &entries[i]; e.era != era {
+			e.used = max(0, e.used)
+		}
+	}
+}
+
 // writeLater grants from what can be read and remembers what is to be written.
 func (l *Ledger) writeLater(ctx context.Context, batch []entry) {
 	for i := range batch {
@@ -261,128 +438,26 @@ func (l *Ledger) writeLater(ctx context.Context, batch []entry) {
 			continue
 		}
 		var err error
-		if e.stored, err = usedIn(ctx, l.db.Tenant(e.subject.Group), e.subject.ID, e.window); err == nil {
-			e.granted, e.later = max(0, min(e.want, e.limit-e.stored-e.used)), true
+		if e.stored, err = l.store.usedIn(ctx, e.subject, e.window); err == nil {
+			e.granted, e.later = e.grant(e.stored, false), true
 		}
 		e.answer(err, l.opt.Now())
 	}
 }
 
-// wanted is what the waiting calls need, plus a surplus: what was used here in the last minute, at most a
-// fair part of what is left.
-func (m *Meter) wanted(now time.Time, replicas int64) (entry, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.turn(now)
-	if len(m.waiting) == 0 {
-		return entry{}, false
+// callIn has what other replicas hold of the meter's window returned, and then asks once more. n is the change that
+// has called it in already, 0 for none.
+func (l *Ledger) callIn(c *calling, n int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	var err error
+	if n == 0 {
+		n, err = l.store.callIn(ctx, c.meter.subject, c.window, l.opt.Now())
 	}
-	surplus := int64(0)
-	if m.used > 0 {
-		surplus = min(m.recent.sum(now), max(0, m.limit-m.used)/(4*replicas))
+	if err != nil {
+		l.opt.Log.Warn("credits not called in", "error", err)
+	} else {
+		l.opt.Replica.Confirm(ctx, n)
 	}
-	e := m.entry()
-	e.want = max(0, int64(len(m.waiting))-m.credits) + surplus
-	return e, true
-}
-
-// settlement is what is to be written without anybody waiting.
-func (m *Meter) settlement(now time.Time, all bool) (entry, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.turn(now)
-	if (all || now.Sub(m.lastUsed) > idleReturn) && m.credits > 0 {
-		m.handBack()
-	}
-	if m.spent == 0 && m.unwritten == 0 && !m.lastUsed.After(m.told) {
-		return entry{}, false
-	}
-	return m.entry(), true
-}
-
-func (m *Meter) entry() entry {
-	e := entry{meter: m, subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten, spent: m.spent, at: m.lastUsed}
-	m.spent, m.unwritten, m.told = 0, 0, m.lastUsed
-	return e
-}
-
-func (m *Meter) forgettable(now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.dropped = m.credits == 0 && len(m.waiting) == 0 && m.spent == 0 && m.unwritten == 0 && now.Sub(m.lastUsed) > idleForget && !now.Before(m.refused)
-	return m.dropped
-}
-
-// answer hands the store's verdict to the calls that wait. Returns that could not be written are not sent
-// again, and credits handed out in memory are: whether the write happened is unknown, and a credit may be lost
-// but never made.
-func (e *entry) answer(err error, now time.Time) {
-	m := e.meter
-	if m == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.window != e.window {
-		if e.later {
-			m.ledger.owe(entry{subject: m.subject, window: e.window, limit: e.limit, used: e.used, spent: e.spent, at: e.at})
-		}
-		m.askAgain()
-		return
-	}
-	exhausted := err == nil && e.granted < e.want && m.unwritten >= 0 // nothing came back since the question
-	switch {
-	case err != nil:
-		m.unwritten += max(0, e.used)
-	case e.later:
-		m.spent += e.spent
-		m.unwritten += e.used + e.granted
-	}
-	if err == nil {
-		m.used = e.stored + m.unwritten
-		m.credits += e.granted
-	}
-	if m.limit != e.limit { // asked before a change, answered after it
-		m.handBack()
-		m.askAgain()
-		return
-	}
-	m.release(err, now, e.want > 0, exhausted)
-}
-
-func (m *Meter) askAgain() {
-	if len(m.waiting) > 0 {
-		m.ledger.ask(m)
-	}
-}
-
-// release lets waiting calls go, in order, as far as credits reach. The rest is refused when the window is
-// exhausted, told when the question for them failed, and asks again otherwise: it came after the question, or
-// the question was a settlement's.
-func (m *Meter) release(err error, now time.Time, asked, exhausted bool) {
-	rest := m.waiting[:0]
-	for _, w := range m.waiting {
-		switch {
-		case w.gone:
-			continue
-		case m.credits > 0:
-			m.spend(now)
-			w.granted = true
-		case asked && err != nil:
-			w.err = unavailable(err)
-		case exhausted:
-			m.refused = now.Add(refusalMemory)
-		default:
-			rest = append(rest, w)
-			continue
-		}
-		w.state, w.settled = m.state(), true
-		close(w.done)
-	}
-	m.waiting = rest
-	m.askAgain()
-}
-
-func unavailable(err error) error {
-	return errs.UnavailableFor(time.Second, "The quota can't be counted at the moment, so the call was not let in. Try again shortly.", err)
+	c.done(n, err, l.opt.Now())
 }

@@ -36,11 +36,22 @@ type Meter struct {
 	refused time.Time
 	waiting []*waiter
 
+	calledIn  int64    // the change that called in what replicas hold of this window, 0 for none
+	confirmed int64    // the one by which all have returned it
+	calling   *calling // while calls wait for that
+
 	spent     int64 // since the last settlement
-	unwritten int64 // handed out in memory while the store could not be written
+	unwritten int64 // handed out in memory while the store could not be written, less what is to be returned
 	lastUsed  time.Time
 	told      time.Time // lastUsed as the store was last told
+	written   time.Time // when what there was to settle was last sent
 	recent    rate
+}
+
+// calling is under way while calls wait for what other replicas hold.
+type calling struct {
+	meter  *Meter
+	window int64
 }
 
 // waiter is a call that waits for the store. Its fields belong to the meter's mutex; done is closed when
@@ -57,7 +68,7 @@ type waiter struct {
 // State is where a subject stands in its window.
 type State struct {
 	rest.RateLimit
-	window int64
+	window, era int64
 }
 
 func offsetOf(s Subject, window int64) int64 {
@@ -83,36 +94,31 @@ func floorDiv(a, b int64) int64 {
 
 func (m *Meter) state() State {
 	left := max(0, m.limit-(m.used-m.credits))
-	return State{RateLimit: rest.RateLimit{Limit: m.limit, Remaining: left, Reset: m.reset()}, window: m.window}
+	return State{RateLimit: rest.RateLimit{Limit: m.limit, Remaining: left, Reset: m.reset()}, window: m.window, era: m.ledger.era.Load()}
 }
 
-// take spends one credit, asking the store when none is in hand. It is not ok when the ledger has dropped
-// this meter meanwhile.
-func (m *Meter) take(ctx context.Context, limit Limit, now time.Time) (s State, ok bool, err error) {
+// take spends one credit. With none in hand it returns a waiter, to be awaited once the store was asked. It is not
+// ok when the ledger has dropped this meter meanwhile.
+func (m *Meter) take(limit Limit, now time.Time) (s State, w *waiter, ok bool, err error) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.dropped {
-		m.mu.Unlock()
-		return State{}, false, nil
+		return State{}, nil, false, nil
 	}
 	m.turn(now)
 	m.adopt(limit)
 	if m.credits > 0 && len(m.waiting) == 0 {
 		m.spend(now)
-		s := m.state()
-		m.mu.Unlock()
-		return s, true, nil
+		return m.state(), nil, true, nil
 	}
 	if now.Before(m.refused) && len(m.waiting) == 0 {
 		s := m.state()
-		m.mu.Unlock()
-		return s, true, exceeded(s, now)
+		return s, nil, true, exceeded(s, now)
 	}
-	w := &waiter{done: make(chan struct{})}
+	w = &waiter{done: make(chan struct{})}
 	m.waiting = append(m.waiting, w)
-	m.ledger.ask(m)
-	m.mu.Unlock()
-	s, err = m.await(ctx, w, now)
-	return s, true, err
+	m.askAgain()
+	return State{}, w, true, nil
 }
 
 func (m *Meter) await(ctx context.Context, w *waiter, now time.Time) (State, error) {
@@ -143,10 +149,12 @@ func (m *Meter) turn(now time.Time) {
 	if w == m.window {
 		return
 	}
-	if m.spent > 0 || m.unwritten > 0 || m.credits > 0 {
-		m.ledger.owe(entry{subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten - m.credits, spent: m.spent, at: m.lastUsed})
+	if m.spent != 0 || m.unwritten != 0 || m.credits > 0 {
+		m.ledger.owe(entry{subject: m.subject, window: m.window, limit: m.limit, used: m.unwritten - m.credits, spent: m.spent, share: 1, at: m.lastUsed, era: m.ledger.era.Load()})
 	}
 	m.window, m.used, m.credits, m.spent, m.unwritten, m.refused = w, 0, 0, 0, 0, time.Time{}
+	m.calledIn, m.confirmed = 0, 0
+	m.dropCall()
 }
 
 // adopt takes over a changed limit: credits taken under the old one go back and the store is asked anew.
@@ -159,7 +167,25 @@ func (m *Meter) adopt(limit Limit) {
 		return
 	}
 	m.limit, m.refused = limit.Calls, time.Time{}
+	m.calledIn, m.confirmed = 0, 0
+	m.dropCall()
 	m.handBack()
+}
+
+// dropCall has calls ask the store that wait for other replicas: what they wait for is no longer what decides.
+func (m *Meter) dropCall() {
+	if m.calling != nil {
+		m.calling = nil
+		m.askAgain()
+	}
+}
+
+// callIn notes the change from which on no surplus is kept in this window.
+func (m *Meter) callIn(n int64) {
+	m.calledIn = max(m.calledIn, n)
+	if m.calledIn > 0 && len(m.waiting) == 0 {
+		m.handBack()
+	}
 }
 
 // handBack returns the credits in hand with the next settlement.
@@ -191,7 +217,7 @@ func (m *Meter) refund(s State) State {
 
 // giveBack puts a spent credit back in hand; to the store, when a lowered limit leaves nothing to spend it on.
 func (m *Meter) giveBack(s State) {
-	if s.window != m.window {
+	if s.window != m.window || s.era != m.ledger.era.Load() {
 		return
 	}
 	m.credits++

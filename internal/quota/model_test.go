@@ -97,6 +97,7 @@ func (m *model) start() {
 		m.Fatal(err)
 	}
 	m.ledger, m.seen = l, State{}
+	l.connect(context.Background())
 }
 
 func (m *model) calls(t *rapid.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -413,18 +414,37 @@ func TestALateCallerDoesNotBringAnOldLimitBack(t *testing.T) {
 	}
 }
 
-// TestSeveralReplicasNeverExceedTheLimit: how well they share it is another matter.
-func TestSeveralReplicasNeverExceedTheLimit(t *testing.T) {
-	place, c := sqldbtest.New(t), newClock()
-	a, _ := start(t, place.Open(t, sqldb.Accounts), c)
-	b, _ := start(t, place.Open(t, sqldb.Accounts), c)
-	var wg sync.WaitGroup
-	var got [2]int64
-	for i, l := range []*Ledger{a, b} {
-		wg.Go(func() { got[i] = parallel(t, l, 4, 100, 300) })
-	}
-	wg.Wait()
-	if sum := got[0] + got[1]; sum > 300 || sum < 200 {
-		t.Errorf("%d calls let in under a limit of 300", sum)
+// The statement grants what entry.grant says, on which the replicas' model rests.
+func TestTheStatementGrantsAsTheModelDoes(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	store, random := &sqlStore{db: db}, rand.New(rand.NewPCG(1, 2))
+	store.connect(t.Context())
+	for i := range 60 {
+		s := Subject{Group: "group", ID: fmt.Sprint(i)}
+		model := &shop{rows: map[rowKey]*row{}}
+		for range 12 {
+			e := entry{subject: s, limit: 1 + random.Int64N(40), need: random.Int64N(6), surplus: random.Int64N(12), share: 1 + random.Int64N(8), spent: random.Int64N(3)}
+			if used := model.row(s.ID, 0).used; used > 0 && random.IntN(3) == 0 {
+				e.used = -random.Int64N(used + 1)
+			}
+			want := e
+			model.apply(&want)
+			got := []entry{e}
+			if err := store.apply(t.Context(), got); err != nil {
+				t.Fatal(err)
+			}
+			if got[0] != want {
+				t.Fatalf("got %+v\nwant %+v", got[0], want)
+			}
+			if random.IntN(4) > 0 {
+				continue
+			}
+			n, err := store.callIn(t.Context(), s, 0, time.Now())
+			again, _ := store.callIn(t.Context(), s, 0, time.Now())
+			if err != nil || n == 0 || again != n {
+				t.Fatalf("called in by %d and %d: %v", n, again, err)
+			}
+			model.row(s.ID, 0).calledIn = n
+		}
 	}
 }

@@ -51,13 +51,14 @@ type Config struct {
 // API is the set of operations and the handler in front of them.
 type API struct {
 	Config
-	huma   huma.API
-	mux    *http.ServeMux
-	routes []Route
-	codes  map[string][]string // of each operation's refusals, by its id
-	spec   sync.Once
-	json   []byte
-	yaml   []byte
+	huma       huma.API
+	mux        *http.ServeMux
+	routes     []Route
+	codes      map[string][]string // of each operation's refusals, by its id
+	confirming map[string]bool     // operations whose answers have ConfirmedHeader, by id
+	spec       sync.Once
+	json       []byte
+	yaml       []byte
 }
 
 // Route is one operation with its declared security, for the golden list.
@@ -69,7 +70,7 @@ type Route struct {
 // New makes an API without operations.
 func New(c Config) *API {
 	configureHuma()
-	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}}
+	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}, confirming: map[string]bool{}}
 	a.huma = humago.New(a.mux, a.document())
 	return a
 }

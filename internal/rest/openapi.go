@@ -99,6 +99,7 @@ func (a *API) render() {
 		"X-RateLimit-Limit":     header("Requests allowed in a window.", "integer"),
 		"X-RateLimit-Remaining": header("Requests left in this window.", "integer"),
 		"X-RateLimit-Reset":     header("Unix seconds when the window ends.", "integer"),
+		ConfirmedHeader:         confirmedHeader(),
 		"ETag":                  header("Tag of the answer, for If-None-Match.", "string"),
 		"Retry-After":           header("Seconds to wait.", "integer"),
 		"WWW-Authenticate":      header("The challenge (RFC 6750 §3).", "string"),
@@ -134,6 +135,16 @@ func header(text, kind string) *huma.Header {
 	return &huma.Header{Description: text, Schema: &huma.Schema{Type: kind}}
 }
 
+// ConfirmedHeader says how a change of who may do what came into force.
+const ConfirmedHeader = "Carfluence-Confirmed"
+
+func confirmedHeader() *huma.Header {
+	h := header("How the change came into force: the replicas that confirmed it, of how many (`of`), in how many milliseconds (`ms`); an item of "+
+		"RFC 9651. It is in force on all replicas either way: one that did not confirm within 2.1 s lets nobody in before it has applied the change.", "string")
+	h.Example = "3;of=3;ms=41"
+	return h
+}
+
 const ifNoneMatch = "If-None-Match"
 
 // documentResponses adds what the exchange does to every answer, and leaves out what the library only supposes.
@@ -150,6 +161,9 @@ func (a *API) documentResponses(op *huma.Operation, limited bool) {
 			continue
 		}
 		documentHeaders(op.Method, status, limited, res)
+		if a.confirming[op.OperationID] && status < 300 {
+			res.Headers[ConfirmedHeader] = &huma.Header{Ref: "#/components/headers/" + ConfirmedHeader}
+		}
 		if status >= 400 {
 			a.documentErrors(op, status, res)
 		}

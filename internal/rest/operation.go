@@ -98,6 +98,7 @@ type Operation struct {
 	Also        int      // another status of success with the same body, 0 for none
 	Codes       []string // of refusals, beyond those every operation of its shape has
 	Credentials bool     // the answer holds secrets: no-store
+	Confirms    bool     // the answer says how the change came into force (ConfirmedHeader)
 	Upload      *Upload  // the body is a stream of any type; nil for JSON
 	// Answer documents the body of success by its type, for a handler that writes it as bytes.
 	Answer any
@@ -114,6 +115,7 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 	}
 	a.routes = append(a.routes, Route{op.Method, path, op.Security})
 	a.codes[op.ID] = codesOf[I](op)
+	a.confirming[op.ID] = op.Confirms
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	params := queryParams(reflect.TypeFor[I]())
 	gate := func(ctx huma.Context, next func(huma.Context)) {

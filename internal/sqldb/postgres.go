@@ -158,6 +158,9 @@ type session struct {
 
 type sessionKey struct{}
 
+// untilKey is until when whoever acquires a connection may wait, for it and then for locks.
+type untilKey struct{}
+
 // prepare sets a connection up for who acquires it, unless it is so already.
 func (p *postgres) prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	wanted, _ := ctx.Value(sessionKey{}).(session)
@@ -186,8 +189,8 @@ const shortWait = 100 * time.Millisecond
 
 // left is what the wait for a connection has left for locks.
 func (o PostgresOptions) left(ctx context.Context) time.Duration {
-	end, bounded := ctx.Deadline()
-	if left := time.Until(end); bounded && left < o.Wait-shortWait {
+	until, limited := ctx.Value(untilKey{}).(time.Time)
+	if left := time.Until(until); limited && left < o.Wait-shortWait {
 		return max(left.Truncate(shortWait), shortWait)
 	}
 	return o.Wait
@@ -223,7 +226,8 @@ func (c patience) Connect(ctx context.Context) (driver.Conn, error) {
 	if s, _ := ctx.Value(sessionKey{}).(session); s.patient {
 		return c.Connector.Connect(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.wait)
+	until := time.Now().Add(c.wait)
+	ctx, cancel := context.WithDeadline(context.WithValue(ctx, untilKey{}, until), until)
 	defer cancel()
 	return c.Connector.Connect(ctx)
 }

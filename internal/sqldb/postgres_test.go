@@ -348,7 +348,8 @@ func TestAMigrationSeesAllGroupsAndGuardsAgain(t *testing.T) {
 	server(t)
 	db := sqldbtest.Open(t, sqldb.Accounts)
 	keysOf(t, db, "a", "b")
-	for _, query := range []string{`DROP INDEX credential_expiry`, `DELETE FROM schema_version_accounts WHERE version_id = 2`, `ALTER TABLE quota NO FORCE ROW LEVEL SECURITY`} {
+	for _, query := range []string{`ALTER TABLE quota DROP COLUMN called_in`, `ALTER TABLE change DROP COLUMN window_no`, `ALTER TABLE replica DROP COLUMN beats`,
+		`DELETE FROM schema_version_accounts WHERE version_id = 3`, `ALTER TABLE quota NO FORCE ROW LEVEL SECURITY`} {
 		if _, err := db.Exec(t.Context(), query); err != nil {
 			t.Fatal(err)
 		}

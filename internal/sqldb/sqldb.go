@@ -22,6 +22,7 @@ type DB struct {
 	pool    *pool
 	patient bool
 	tx      *sql.Tx
+	own     *sql.Conn // of a Line on PostgreSQL
 	scope   scope     // whose rows the transaction sees on PostgreSQL
 	until   time.Time // when a transaction on PostgreSQL has waited long enough; never when zero
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
@@ -96,7 +97,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 		return f(db)
 	}
 	until := db.waitsUntil()
-	tx, err := db.pool.write.BeginTx(db.in(ctx, s), nil)
+	tx, err := db.begin(ctx, s)
 	if err != nil {
 		return db.classify("begin", err)
 	}
@@ -117,6 +118,13 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
 	}
 	return nil
+}
+
+func (db *DB) begin(ctx context.Context, s scope) (*sql.Tx, error) {
+	if db.own != nil {
+		return db.own.BeginTx(ctx, nil)
+	}
+	return db.pool.write.BeginTx(db.in(ctx, s), nil)
 }
 
 func rollback(tx *sql.Tx) error {
@@ -184,6 +192,8 @@ func (db *DB) runner(ctx context.Context, query string, write bool) (runner, err
 		return db.stmt(ctx, query, write)
 	case db.tx != nil:
 		return direct{db.tx, dialect(query)}, nil
+	case db.own != nil:
+		return direct{db.own, dialect(query)}, nil
 	}
 	return direct{db.pool.write, dialect(query)}, nil
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 func copyFile(t *testing.T, from, to string) {
@@ -20,6 +23,7 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func TestBackupWhileWritesGoOnCanBeRestored(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "the command copies its files; TestPostgreSQLDumpWhileWritesGoOnCanBeRestored")
 	t.Parallel()
 	data, copies := t.TempDir(), filepath.Join(t.TempDir(), "copy")
 	s := serve(t, data)
@@ -92,17 +96,18 @@ func TestWrongSecretIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	serve(t, data).stop()
-	if err := os.WriteFile(filepath.Join(data, "secret"), []byte(strings.Repeat("another", 10)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, errOut, code := carfluence(t, data, "serve")
-	if code != 1 || !contains(errOut, "secret") {
-		t.Errorf("with another secret: %d %s", code, errOut)
-	}
-	if err := os.WriteFile(filepath.Join(data, "secret"), []byte("short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, errOut, code = carfluence(t, data, "serve"); code != 1 || !contains(errOut, "secret") {
-		t.Errorf("with a short secret: %d %s", code, errOut)
+	for _, secret := range []string{strings.Repeat("another", 10), "short"} {
+		if _, errOut, code := withInput(t, data, "", []string{"CARFLUENCE_SECRET=" + secret}, "serve"); code != 1 || !contains(errOut, "secret") {
+			t.Errorf("with %q: %d %s", secret, code, errOut)
+		}
+		if sqldbtest.Engine() != sqldb.SQLite { // which keeps it in a file, too
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(data, "secret"), []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, errOut, code := carfluence(t, data, "serve"); code != 1 || !contains(errOut, "secret") {
+			t.Errorf("with %q in its file: %d %s", secret, code, errOut)
+		}
 	}
 }

@@ -12,13 +12,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 // withInput runs a command that reads standard input; extra are settings of the environment.
 func withInput(t *testing.T, data, in string, extra []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(environment(data), extra...)
+	cmd.Env = append(environment(t, data), extra...)
 	cmd.Stdin = strings.NewReader(in)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
@@ -333,10 +336,10 @@ func TestASecondServerOnTheSameFolderIsRefused(t *testing.T) {
 
 func TestFirstStartPrintsItsPasswordOnce(t *testing.T) {
 	t.Parallel()
-	data := t.TempDir()
+	data := unmade(t)
 	run := func() (string, string) {
 		cmd := exec.Command(binary, "serve")
-		cmd.Env = slices.DeleteFunc(environment(data), func(s string) bool { return strings.HasPrefix(s, "CARFLUENCE_ADMIN_PASSWORD=") })
+		cmd.Env = slices.DeleteFunc(environment(t, data), func(s string) bool { return strings.HasPrefix(s, "CARFLUENCE_ADMIN_PASSWORD=") })
 		s := launch(t, cmd, data)
 		s.must(200, "GET", "/healthz", "")
 		_, password, _ := strings.Cut(s.output(), "Password (shown once): ")
@@ -355,6 +358,9 @@ func TestFirstStartPrintsItsPasswordOnce(t *testing.T) {
 	}
 	if password, out := run(); password != "" {
 		t.Errorf("the second start prints a password:\n%s", out)
+	}
+	if sqldbtest.Engine() != sqldb.SQLite { // which keeps them in the data folder
+		return
 	}
 	for _, name := range []string{"accounts.db", "stock.db", "secret"} {
 		if info, err := os.Stat(filepath.Join(data, name)); err != nil || info.Mode().Perm() != 0o600 {

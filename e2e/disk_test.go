@@ -8,6 +8,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 // smallDisk is a folder on a disk of its own of the given size in MiB.
@@ -43,6 +46,7 @@ func fill(t *testing.T, dir string) (ballast string) {
 }
 
 func TestFullDisk(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "it fills the disk of its files; TestPostgreSQLFullDisk")
 	t.Parallel()
 	disk := smallDisk(t, 40)
 	data := filepath.Join(disk, "data")

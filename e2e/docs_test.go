@@ -73,7 +73,7 @@ func TestDemoLines(t *testing.T) {
 			sh := newShell(t)
 			data := t.TempDir()
 			cmd := exec.Command(binary, "serve", "--demo")
-			cmd.Env = environment(data)
+			cmd.Env = environment(t, data)
 			if own {
 				sh.env = append(sh.env, "CARFLUENCE_ADMIN_PASSWORD="+adminPassword)
 			} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -271,32 +271,22 @@ type stocked struct {
 func stockOf(t testing.TB, data, maker string) stocked {
 	t.Helper()
 	ctx := context.Background()
-	db, err := sqldb.OpenSQLite(ctx, filepath.Join(data, "stock.db"), sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Check(ctx); err != nil {
-		t.Errorf("stock.db is not sound: %v", err)
-	}
 	x := stocked{prices: map[string]int{}}
-	rows, err := db.Query(ctx, `SELECT json_extract(replace(document, char(31), '0'), '$.price'), count(*) FROM vehicle WHERE vin LIKE $1 GROUP BY 1`, maker+"%")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var price string
-		var n int
-		if err := rows.Scan(&price, &n); err != nil {
-			t.Fatal(err)
-		}
-		x.prices[price] = n
-		x.total += n
-	}
-	if err := errors.Join(rows.Err(), db.QueryRow(ctx, `SELECT count(*) FROM vehicle_history WHERE vin LIKE $1`, maker+"%").Scan(&x.entries)); err != nil {
-		t.Fatal(err)
-	}
+	withStock(t, data, func(stock *sqldb.Tenant) error {
+		rows, err := stock.Query(ctx, `SELECT document FROM vehicle WHERE dealer_group_id = $1 AND vin LIKE $2`, maker+"%")
+		_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+			var document string
+			var v struct{ Price string }
+			if err := r.Scan(&document); err != nil {
+				return struct{}{}, err
+			}
+			x.total++
+			err := json.Unmarshal([]byte(strings.ReplaceAll(document, "\x1f", "0")), &v) // where the days on the lot are filled in
+			x.prices[v.Price]++
+			return struct{}{}, err
+		})
+		return errors.Join(err, stock.QueryRow(ctx, `SELECT count(*) FROM vehicle_history WHERE dealer_group_id = $1 AND vin LIKE $2`, maker+"%").Scan(&x.entries))
+	})
 	return x
 }
 

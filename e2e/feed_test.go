@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -300,34 +301,28 @@ func (d *dropper) dripped(name, text string) (err error) {
 // the file it came from.
 func checkMarks(t *testing.T, data string) {
 	t.Helper()
-	db, err := sqldb.OpenSQLite(t.Context(), filepath.Join(data, "stock.db"), sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	rows, err := db.Query(t.Context(), `SELECT vin, file, coalesce(json_extract(changed_fields, '$.price.new'), ''), coalesce(json_extract(changed_fields, '$.description.new'), '') FROM vehicle_history`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var vin, file, price, description string
-		if err := rows.Scan(&vin, &file, &price, &description); err != nil {
-			t.Fatal(err)
-		}
-		i, c := -1, -1
-		if n, err := strconv.Atoi(strings.TrimSuffix(price, ".00")); err == nil {
-			i, c = (n-10_000)/100, (n-10_000)%100
-		} else if _, err := fmt.Sscanf(description, "Sent by %d of %d.", &c, &i); err != nil {
-			t.Fatalf("%s: an entry without a mark", vin)
-		}
-		if file != senderFile(i, c) || !strings.HasPrefix(vin, fmt.Sprintf("M%02d", i)) {
-			t.Fatalf("%s: an entry of %s has the price %q and the description %.30q", vin, file, price, description)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	withStock(t, data, func(stock *sqldb.Tenant) error {
+		rows, err := stock.Query(t.Context(), `SELECT vin, file, changed_fields FROM vehicle_history WHERE dealer_group_id = $1`)
+		_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+			var vin, file, changed string
+			var fields struct{ Price, Description struct{ New string } }
+			if err := errors.Join(r.Scan(&vin, &file, &changed), json.Unmarshal([]byte(changed), &fields)); err != nil {
+				return struct{}{}, err
+			}
+			price, description := fields.Price.New, fields.Description.New
+			i, c := -1, -1
+			if n, err := strconv.Atoi(strings.TrimSuffix(price, ".00")); err == nil {
+				i, c = (n-10_000)/100, (n-10_000)%100
+			} else if _, err := fmt.Sscanf(description, "Sent by %d of %d.", &c, &i); err != nil {
+				return struct{}{}, fmt.Errorf("%s: an entry without a mark", vin)
+			}
+			if file != senderFile(i, c) || !strings.HasPrefix(vin, fmt.Sprintf("M%02d", i)) {
+				return struct{}{}, fmt.Errorf("%s: an entry of %s has the price %q and the description %.30q", vin, file, price, description)
+			}
+			return struct{}{}, nil
+		})
+		return err
+	})
 }
 
 // TestEndedLogins takes away the logins of connected clients in the middle of an upload.

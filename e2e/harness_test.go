@@ -58,7 +58,7 @@ func rounds(short, long int) int {
 func carfluence(t testing.TB, data string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
-	cmd.Env = environment(data)
+	cmd.Env = environment(t, data)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -79,9 +79,11 @@ func mustRun(t testing.TB, data string, args ...string) string {
 	return out
 }
 
-func environment(data string) []string {
-	return append(os.Environ(), "CARFLUENCE_DATA="+data, "CARFLUENCE_ADMIN_EMAIL="+adminEmail, "CARFLUENCE_ADMIN_PASSWORD="+adminPassword,
-		"CARFLUENCE_LISTEN=127.0.0.1:0", "CARFLUENCE_METRICS_LISTEN=127.0.0.1:0", "CARFLUENCE_SFTP_LISTEN=127.0.0.1:0", "CARFLUENCE_DRAIN=0s")
+func environment(t testing.TB, data string) []string {
+	t.Helper()
+	return append(append(os.Environ(), "CARFLUENCE_DATA="+data, "CARFLUENCE_ADMIN_EMAIL="+adminEmail, "CARFLUENCE_ADMIN_PASSWORD="+adminPassword,
+		"CARFLUENCE_LISTEN=127.0.0.1:0", "CARFLUENCE_METRICS_LISTEN=127.0.0.1:0", "CARFLUENCE_SFTP_LISTEN=127.0.0.1:0", "CARFLUENCE_DRAIN=0s"),
+		databasesOf(t, data).environment()...)
 }
 
 // server is a running carfluence serve.
@@ -102,7 +104,7 @@ type server struct {
 func serve(t testing.TB, data string, args ...string) *server {
 	t.Helper()
 	cmd := exec.Command(binary, append([]string{"serve"}, args...)...)
-	cmd.Env = environment(data)
+	cmd.Env = environment(t, data)
 	return launch(t, cmd, data)
 }
 

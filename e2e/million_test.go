@@ -22,7 +22,7 @@ func TestALargeFile(t *testing.T) {
 	data := t.TempDir()
 	serve(t, data).stop() // makes the dealer group
 	cmd := exec.Command(binary, "import", file, "--dealer", "Large Motors")
-	cmd.Env = environment(data)
+	cmd.Env = environment(t, data)
 	begin := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -5,39 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"carfluence/internal/sqldb/sqldbtest"
 )
 
-// onServer makes the servers and commands that follow work on databases of a PostgreSQL server; a test is left out
-// without one.
-func onServer(t *testing.T, accounts, stock string) {
-	t.Helper()
-	t.Setenv("CARFLUENCE_DATABASE", accounts)
-	t.Setenv("CARFLUENCE_STOCK_DATABASE", stock)
-	t.Setenv("CARFLUENCE_SECRET", strings.Repeat("secret", 6))
-}
-
-// serveTwo starts two servers on one database at the same time, which has no tables yet.
-func serveTwo(t *testing.T) (a, b *server) {
-	t.Helper()
-	folders := [2]string{t.TempDir(), t.TempDir()}
-	var starts sync.WaitGroup
-	starts.Go(func() { a = serve(t, folders[0]) })
-	starts.Go(func() { b = serve(t, folders[1]) })
-	starts.Wait()
-	if a == nil || b == nil {
-		t.FailNow()
-	}
-	return a, b
-}
-
 func TestPostgreSQLServesSeveral(t *testing.T) {
-	onServer(t, sqldbtest.Empty(t), "")
-	a, b := serveTwo(t)
+	d := databases{accounts: sqldbtest.Empty(t)}
+	both := d.serve(t, 2)
+	a, b := both[0], both[1]
 	if made := strings.Count(a.output()+b.output(), "Made dealer group"); made != 1 {
 		t.Errorf("%d first starts:\n%s%s", made, a.output(), b.output())
 	}
@@ -52,7 +29,7 @@ func TestPostgreSQLServesSeveral(t *testing.T) {
 	}
 	const files, rows = 6, 40
 	for i := range files { // to either, and worked by whichever comes first
-		on := source.on([]*server{a, b}[i%2])
+		on := source.on(both[i%2])
 		if r, err := on.upload(fmt.Sprintf("stock-%d.csv", i), strings.NewReader(feedText("A", rows, 10_000+i, "x"))); err != nil || r.StatusCode != 202 {
 			t.Fatalf("%v %s", err, r.body)
 		}
@@ -68,14 +45,15 @@ func TestPostgreSQLServesSeveral(t *testing.T) {
 		t.Error("SFTP to the other server")
 	}
 	source.finished(files+1, time.Minute)
-	commandsOnServer(t, key, a, b)
+	commandsOnServer(t, d, key, a, b)
 	a.stop()
 	b.stop()
 }
 
-func commandsOnServer(t *testing.T, key string, a, b *server) {
+func commandsOnServer(t *testing.T, d databases, key string, a, b *server) {
 	t.Helper()
 	data := t.TempDir()
+	d.place(data)
 	for _, args := range [][]string{{"migrate"}, {"user", "list"}, {"feed", "list"}, {"group", "list"}} {
 		mustRun(t, data, args...)
 	}
@@ -96,16 +74,12 @@ func commandsOnServer(t *testing.T, key string, a, b *server) {
 	if _, errOut, code := carfluence(t, a.data, "serve"); code != 1 || !strings.Contains(errOut, "another folder") {
 		t.Errorf("a second server in one data folder: %d %s", code, errOut)
 	}
-	t.Setenv("CARFLUENCE_SECRET", strings.Repeat("another", 6))
-	if _, errOut, code := carfluence(t, data, "serve"); code != 1 || !strings.Contains(errOut, "secret") {
-		t.Errorf("another secret: %d %s", code, errOut)
-	}
 }
 
 // TestPostgreSQLFileOfAKilledServer is taken over by another one on the same database.
 func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
-	onServer(t, sqldbtest.Empty(t), sqldbtest.Empty(t))
-	a, b := serveTwo(t)
+	both := databases{sqldbtest.Empty(t), sqldbtest.Empty(t)}.serve(t, 2)
+	a, b := both[0], both[1]
 	key := a.feedKey()
 	source := a.source(key, a.dealer(key, "Main Street"), "Nightly")
 	const rows = 20_000
@@ -119,7 +93,7 @@ func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
 	}
 	var worker *server
 	eventually(t, "the file is taken up", time.Minute, func() bool {
-		for _, s := range []*server{a, b} {
+		for _, s := range both {
 			if at(s) {
 				worker = s
 			}
@@ -147,8 +121,7 @@ func TestPostgreSQLFileOfAKilledServer(t *testing.T) {
 // TestPostgreSQLConnectionsAreCut: under a server, which goes on by itself.
 func TestPostgreSQLConnectionsAreCut(t *testing.T) {
 	url := sqldbtest.Empty(t)
-	onServer(t, url, "")
-	s := serve(t, t.TempDir())
+	s := databases{accounts: url}.serve(t, 1)[0]
 	key := s.feedKey()
 	source := s.source(key, s.dealer(key, "Main Street"), "Nightly")
 	for round := range 3 {

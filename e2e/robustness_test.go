@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +74,7 @@ func (w *wire) ended(within time.Duration) (time.Duration, bool) {
 func start(t *testing.T, data string, args ...string) (cmd *exec.Cmd, out *bytes.Buffer) {
 	t.Helper()
 	cmd, out = exec.Command(binary, args...), &bytes.Buffer{}
-	cmd.Env, cmd.Stdout, cmd.Stderr = environment(data), out, out
+	cmd.Env, cmd.Stdout, cmd.Stderr = environment(t, data), out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -464,27 +462,21 @@ func TestSigningKeysRotateUnderLoad(t *testing.T) {
 // ageSigningKeys moves all signing keys into the past, as another replica would change them.
 func ageSigningKeys(t *testing.T, data string, by time.Duration) {
 	t.Helper()
-	ctx := context.Background()
-	db, err := sqldb.OpenSQLite(ctx, filepath.Join(data, "accounts.db"), sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	err = db.Transact(ctx, func(tx *sqldb.DB) error {
-		for _, statement := range []string{
-			fmt.Sprintf("UPDATE signing_key SET active_from = active_from - %d", by.Microseconds()),
-			"UPDATE authority SET n = n + 1",
-			"INSERT INTO change (n, dealer_group_id, kind, subject_id, created_at) SELECT n, '', 'signing_key', '', 0 FROM authority",
-		} {
-			if _, err := tx.Exec(ctx, statement); err != nil {
-				return err
+	ctx := t.Context()
+	withStore(t, data, sqldb.Accounts, func(db *sqldb.DB) error {
+		return db.Transact(ctx, func(tx *sqldb.DB) error {
+			for _, statement := range []string{
+				fmt.Sprintf("UPDATE signing_key SET active_from = active_from - %d", by.Microseconds()),
+				"UPDATE authority SET n = n + 1",
+				"INSERT INTO change (n, dealer_group_id, kind, subject_id, created_at) SELECT n, '', 'signing_key', '', 0 FROM authority",
+			} {
+				if _, err := tx.Exec(ctx, statement); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestTrustedProxies(t *testing.T) {

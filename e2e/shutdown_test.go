@@ -100,7 +100,7 @@ func TestShutdownWaitsForARequestUnderWay(t *testing.T) {
 func TestSignalsAtAnyTime(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{0, 5 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond} {
-		data := t.TempDir()
+		data := unmade(t)
 		cmd, out := start(t, data, "serve")
 		time.Sleep(wait)
 		_ = cmd.Process.Signal(syscall.SIGTERM)

@@ -54,4 +54,5 @@ trap 'exit 143' TERM
 ) </dev/null || { cat "$folder/log" >&2 2>/dev/null; exit 1; }
 
 export CARFLUENCE_TEST_POSTGRES="postgres:///postgres?host=$folder&user=postgres"
+export CARFLUENCE_TEST_POSTGRES_PROGRAMS=$bin # for tests that start servers of their own
 "$@"

@@ -40,7 +40,11 @@ func (db *DB) Lock(ctx context.Context, names ...string) error {
 		return nil
 	}
 	for _, name := range names {
+		begun := time.Now()
 		_, err := db.tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, db.pool.pg.lockName(name))
+		if err == nil && time.Since(begun) > shortWait {
+			err = db.waitLess(ctx)
+		}
 		if err != nil {
 			return classify("lock "+name, err)
 		}

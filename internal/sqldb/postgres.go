@@ -22,7 +22,7 @@ import (
 // pile-up; zero values are filled in. A Patient handle waits without a limit.
 type PostgresOptions struct {
 	Connections int           // open at most; 20
-	Wait        time.Duration // for a free connection, and for a lock that somebody else holds; 3 s
+	Wait        time.Duration // for a free connection and then for locks that others hold, in all; 3 s
 	Statement   time.Duration // may take; 15 s
 }
 
@@ -153,28 +153,64 @@ func (s scope) setting() string {
 type session struct {
 	scope
 	patient bool
+	lock    time.Duration // how long a lock may be waited for
 }
 
 type sessionKey struct{}
 
+// untilKey is until when whoever acquires a connection may wait, for it and then for locks.
+type untilKey struct{}
+
 // prepare sets a connection up for who acquires it, unless it is so already.
 func (p *postgres) prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	wanted, _ := ctx.Value(sessionKey{}).(session)
+	if wanted.lock = p.options.left(ctx); wanted.patient {
+		wanted.lock = 0
+	}
 	if has, known := conn.PgConn().CustomData()["session"].(session); known && has == wanted {
 		return true, nil
 	}
-	statement, lock := p.options.Statement, p.options.Wait
+	statement := p.options.Statement
 	if wanted.patient {
-		statement, lock = 0, 0
+		statement = 0
 	}
 	delete(conn.PgConn().CustomData(), "session")
 	_, err := conn.Exec(ctx, `SELECT set_config('carfluence.group', $1, false), set_config('statement_timeout', $2, false), set_config('lock_timeout', $3, false)`,
-		wanted.setting(), milliseconds(statement), milliseconds(lock))
+		wanted.setting(), milliseconds(statement), milliseconds(wanted.lock))
 	if err != nil {
 		return false, err
 	}
 	conn.PgConn().CustomData()["session"] = wanted
 	return true, nil
+}
+
+// shortWait is how long a wait may take that leaves later ones their whole time; none has less.
+const shortWait = 100 * time.Millisecond
+
+// left is what the wait for a connection has left for locks.
+func (o PostgresOptions) left(ctx context.Context) time.Duration {
+	until, limited := ctx.Value(untilKey{}).(time.Time)
+	if left := time.Until(until); limited && left < o.Wait-shortWait {
+		return max(left.Truncate(shortWait), shortWait)
+	}
+	return o.Wait
+}
+
+// waitsUntil is when a transaction that begins now has waited long enough.
+func (db *DB) waitsUntil() time.Time {
+	if db.pool.pg == nil || db.patient {
+		return time.Time{}
+	}
+	return time.Now().Add(db.pool.pg.options.Wait)
+}
+
+// waitLess leaves the later waits of a transaction what an earlier one has left.
+func (db *DB) waitLess(ctx context.Context) error {
+	if db.until.IsZero() {
+		return nil
+	}
+	_, err := db.tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, milliseconds(max(time.Until(db.until), shortWait)))
+	return err
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
@@ -190,7 +226,8 @@ func (c patience) Connect(ctx context.Context) (driver.Conn, error) {
 	if s, _ := ctx.Value(sessionKey{}).(session); s.patient {
 		return c.Connector.Connect(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.wait)
+	until := time.Now().Add(c.wait)
+	ctx, cancel := context.WithDeadline(context.WithValue(ctx, untilKey{}, until), until)
 	defer cancel()
 	return c.Connector.Connect(ctx)
 }
@@ -200,7 +237,7 @@ func (db *DB) in(ctx context.Context, s scope) context.Context {
 	if db.pool.pg == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, sessionKey{}, session{s, db.patient})
+	return context.WithValue(ctx, sessionKey{}, session{scope: s, patient: db.patient})
 }
 
 // enter lets the statements of a transaction see a group's rows from here on.

@@ -196,6 +196,48 @@ func TestASlowServerGivesQuickRefusals(t *testing.T) {
 	others.Wait()
 }
 
+// TestWaitsAddUp has a transaction wait for one thing after another: not for each of them as long as for one.
+func TestWaitsAddUp(t *testing.T) {
+	server(t)
+	place := sqldbtest.New(t)
+	const wait, first = 2 * time.Second, 1500 * time.Millisecond
+	others := onServer(t, place.URL(), sqldb.Accounts, sqldb.PostgresOptions{}).Patient().Tenant("g")
+	db := onServer(t, place.URL(), sqldb.Accounts, sqldb.PostgresOptions{Connections: 1, Wait: wait})
+	ctx, cancel := context.WithCancel(t.Context())
+	var holders sync.WaitGroup
+	defer holders.Wait()
+	defer cancel()
+	holds := func(in *sqldb.Tenant, lock string, d time.Duration) {
+		t.Helper()
+		held := make(chan error, 1)
+		holders.Go(func() {
+			_ = in.Transact(ctx, func(tx *sqldb.Tenant) error {
+				held <- tx.Lock(ctx, lock)
+				select {
+				case <-time.After(d):
+				case <-ctx.Done():
+				}
+				return nil
+			})
+		})
+		if err := <-held; err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds(others, "second", time.Minute)
+	for what, in := range map[string]*sqldb.Tenant{"a lock": others, "the connection": db.Patient().Tenant("g")} {
+		holds(in, "first", first)
+		begun := time.Now()
+		err := db.Tenant("g").Transact(t.Context(), func(tx *sqldb.Tenant) error { return tx.Lock(t.Context(), "first", "second") })
+		if took := time.Since(begun); errs.KindOf(err) != errs.KindUnavailable || took < wait-shortly || took > wait+first-shortly {
+			t.Errorf("%s and then a lock: %v after %v, want %v", what, err, took, wait)
+		}
+	}
+}
+
+// shortly is how much a wait may be off on a busy machine.
+const shortly = 500 * time.Millisecond
+
 func TestLocksThatOutlastTransactions(t *testing.T) {
 	place := sqldbtest.New(t)
 	a := place.Open(t, sqldb.Stock)

@@ -24,6 +24,7 @@ type DB struct {
 	tx      *sql.Tx
 	own     *sql.Conn // of a Line on PostgreSQL
 	scope   scope     // whose rows the transaction sees on PostgreSQL
+	until   time.Time // when a transaction on PostgreSQL has waited long enough; never when zero
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
 	// asking the pool for another would wait for ever. Kept for later transactions after the commit.
 	txStmts map[string]*sql.Stmt
@@ -95,6 +96,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if db.tx != nil {
 		return f(db)
 	}
+	until := db.waitsUntil()
 	tx, err := db.begin(ctx, s)
 	if err != nil {
 		return db.classify("begin", err)
@@ -105,7 +107,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 			panic(p)
 		}
 	}()
-	joined := &DB{pool: db.pool, patient: db.patient, tx: tx, scope: s, txStmts: map[string]*sql.Stmt{}}
+	joined := &DB{pool: db.pool, patient: db.patient, tx: tx, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
 	if err := f(joined); err != nil {
 		return errors.Join(err, rollback(tx))
 	}

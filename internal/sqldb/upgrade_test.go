@@ -216,3 +216,45 @@ func TestAMigrationLetsOthersBy(t *testing.T) {
 		t.Errorf("the index is valid: %v %v", valid, err)
 	}
 }
+
+// TestAnOlderProgramComesDuringAContract, when it has been seen that there is none.
+func TestAnOlderProgramComesDuringAContract(t *testing.T) {
+	url := sqldbtest.Empty(t)
+	before := onServer(t, url, sqldb.Accounts, sqldb.PostgresOptions{})
+	if _, err := before.Migrate(t.Context(), sqldb.Accounts); err != nil {
+		t.Fatal(err)
+	}
+	keysOf(t, before, "a")
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after := laterOn(t, url, later())
+	steps(t, 3, after.Migrate, after)
+	contracted := make(chan error, 1)
+	err := after.Patient().Tenant("a").Transact(t.Context(), func(tx *sqldb.Tenant) error { // the step has to wait for
+		if _, err := tx.Exec(t.Context(), addTitle); err != nil {
+			return err
+		}
+		go func() {
+			_, err := after.Contract(t.Context(), sqldb.Accounts)
+			contracted <- err
+		}()
+		for waits := false; !waits; {
+			if err := after.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')`).Scan(&waits); err != nil {
+				return err
+			}
+		}
+		before = onServer(t, url, sqldb.Accounts, sqldb.PostgresOptions{})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-contracted; !errors.Is(err, sqldb.ErrOlder) {
+		t.Errorf("contracted beside the version before: %v", err)
+	}
+	keysOf(t, before, "b")
+	if left, err := after.Contracts(t.Context(), sqldb.Accounts); err != nil || !left {
+		t.Errorf("contract steps are left: %v %v", left, err)
+	}
+}

@@ -158,11 +158,10 @@ func (s *Stores) FirstStart(ctx context.Context, f func() error) error {
 
 // prepare brings the schemas up to date and checks the secret.
 func (s *Stores) prepare(ctx context.Context) error {
-	if err := s.migrate(ctx, s.Accounts, sqldb.Accounts); err != nil {
-		return err
-	}
-	if err := s.migrate(ctx, s.Stock, sqldb.Stock); err != nil {
-		return err
+	for _, of := range s.both() {
+		if err := s.migrate(ctx, of.db, of.store); err != nil {
+			return err
+		}
 	}
 	return auth.CheckSecret(ctx, s.Accounts, s.Secret)
 }

@@ -88,6 +88,9 @@ func NewServer(ctx context.Context, c Config, stores *Stores, version string, lo
 	if err := s.wire(ctx, version); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
+	if left, err := stores.Contracts(ctx); err == nil && left {
+		log.Info("the schema can still be used by the version before; when all its servers are gone for good, run carfluence migrate")
+	}
 	return s, nil
 }
 

@@ -112,20 +112,60 @@ func (c Store) Where() string {
 	return c.Data
 }
 
-// migrate brings a schema up to date, unless a server of another version works on it.
+// migrate brings a schema to what this program needs. An embedded one is not changed under a running server.
 func (s *Stores) migrate(ctx context.Context, db *sqldb.DB, store sqldb.Store) error {
 	pending, err := db.Pending(ctx, store)
 	if err != nil || !pending {
 		return err
 	}
-	if s.Served() {
+	if db.Engine() == sqldb.SQLite && s.Served() {
 		if pending, err = db.Pending(ctx, store); err != nil || !pending { // that server has just done it
 			return err
 		}
-		return fmt.Errorf("a server of an earlier version runs on %s; stop it first, so that the databases can be brought up to date", s.place)
+		return s.olderAtWork()
 	}
 	_, err = db.Migrate(ctx, store)
+	if errors.Is(err, sqldb.ErrOlder) {
+		return s.olderAtWork()
+	}
 	return err
+}
+
+func (s *Stores) olderAtWork() error {
+	return fmt.Errorf("a server or command of an earlier version is at work on %s; stop it first, so that the databases can be brought up to date", s.place)
+}
+
+// Contract takes the last steps of an upgrade, after which there is no way back to the version before.
+func (s *Stores) Contract(ctx context.Context) error {
+	for _, of := range s.both() {
+		_, err := of.db.Contract(ctx, of.store)
+		if errors.Is(err, sqldb.ErrOlder) {
+			return s.olderAtWork()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Contracts tells whether such steps are left.
+func (s *Stores) Contracts(ctx context.Context) (left bool, err error) {
+	for _, of := range s.both() {
+		if left, err = of.db.Contracts(ctx, of.store); left || err != nil {
+			return left, err
+		}
+	}
+	return false, nil
+}
+
+type storeOf struct {
+	db    *sqldb.DB
+	store sqldb.Store
+}
+
+func (s *Stores) both() [2]storeOf {
+	return [2]storeOf{{s.Accounts, sqldb.Accounts}, {s.Stock, sqldb.Stock}}
 }
 
 // createPrivate makes the file, readable by its owner only, before SQLite would with wider rights. It is

@@ -15,7 +15,9 @@ import (
 
 var (
 	statement = regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`)
-	tables    = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)`)
+	// unnamedColumns are * for all columns of a table, and values for all of them.
+	unnamedColumns = regexp.MustCompile(`(?i)(?:SELECT|RETURNING|,|\bDISTINCT)\s+(?:\w+\.)?\*|INTO\s+\w+\s+(?:VALUES|SELECT)`)
+	tables         = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)`)
 )
 
 // TestEveryStatementNamesItsDealerGroup reads the SQL in all *_sql.go files.
@@ -40,6 +42,9 @@ func TestEveryStatementNamesItsDealerGroup(t *testing.T) {
 				return true
 			}
 			checked++
+			if unnamedColumns.MatchString(text) {
+				t.Errorf("%s: name the columns; during an upgrade there may be more:\n%s", file, text)
+			}
 			if table, ok := leaksTenant(text); ok {
 				t.Errorf("%s: a statement on %s does not name dealer_group_id:\n%s", file, table, text)
 			}
@@ -63,6 +68,22 @@ func leaksTenant(text string) (table string, leaks bool) {
 		}
 	}
 	return "", false
+}
+
+func TestUnnamedColumnsAreCaught(t *testing.T) {
+	for text, want := range map[string]bool{
+		`SELECT * FROM vehicle`:                        true,
+		`SELECT v.vin, v.* FROM vehicle v`:             true,
+		`UPDATE rule SET a = 1 RETURNING *`:            true,
+		`INSERT INTO rule VALUES ($1)`:                 true,
+		`SELECT count(*), a * b, 2 * c FROM vehicle`:   false,
+		`INSERT INTO rule (a) VALUES ($1) RETURNING a`: false,
+		`INSERT INTO rule (a) SELECT b FROM c`:         false,
+	} {
+		if got := unnamedColumns.MatchString(text); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
 }
 
 func TestLeaksAreCaught(t *testing.T) {

@@ -61,7 +61,7 @@ type commands struct {
 	User    userCommands   `cmd:"" help:"People and their passwords."`
 	Group   groupCommands  `cmd:"" help:"Dealer groups."`
 	Key     keyCommands    `cmd:"" help:"API keys."`
-	Migrate migrateCommand `cmd:"" help:"Bring the databases to this version's schema. serve does it too."`
+	Migrate migrateCommand `cmd:"" help:"Bring the databases to this version's schema for good: after an upgrade, when no server of the version before is left. serve does what it needs by itself."`
 	Backup  backupCommand  `cmd:"" help:"Copy the databases while the server runs."`
 	Show    configCommand  `cmd:"" name:"config" help:"Print the configuration in force; secrets are masked."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -218,6 +218,9 @@ func (m *migrateCommand) Run(c *console) error {
 		return err
 	}
 	defer s.Close()
+	if err := s.Contract(c); err != nil {
+		return err
+	}
 	c.printf("The databases in %s are up to date.\n", m.Where())
 	return nil
 }

@@ -82,6 +82,8 @@ func classify(doing string, err error) error {
 		return nil
 	case errors.Is(err, sql.ErrNoRows):
 		return sql.ErrNoRows
+	case isTooOld(err):
+		return errs.UnavailableFor(10*time.Second, "This server is of an earlier version than its database, and has to be replaced.", fmt.Errorf("%s: %w", doing, err))
 	case IsFull(err):
 		return errs.UnavailableFor(5*time.Second, "The database can't be written at the moment; nothing was changed. Try again shortly.", fmt.Errorf("%s: %w", doing, err))
 	case isBadText(err):

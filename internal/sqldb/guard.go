@@ -43,18 +43,18 @@ ALTER TABLE %[1]s FORCE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS dealer_group ON %[1]s;
 CREATE POLICY dealer_group ON %[1]s USING (dealer_group_id = (SELECT current_dealer_group())) WITH CHECK (dealer_group_id = (SELECT current_dealer_group()))`
 
-// tenantTables lists the store's tables of tenants that are guarded, or are not.
-func (db *DB) tenantTables(ctx context.Context, guarded bool) ([]string, error) {
+// openTables lists the store's tables of tenants that are not guarded.
+func (db *DB) openTables(ctx context.Context) ([]string, error) {
 	rows, err := db.Query(ctx, `SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'dealer_group_id'
 		WHERE c.relnamespace = CAST(current_schema() AS REGNAMESPACE) AND c.relkind IN ('r', 'p')
-		AND $1 = (c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)) ORDER BY c.relname`, guarded)
+		AND NOT (c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)) ORDER BY c.relname`)
 	list, err := Collect(rows, err, func(r *Rows) (name string, err error) { return name, r.Scan(&name) })
 	return slices.DeleteFunc(list, func(name string) bool { return Unguarded[name] != "" }), err
 }
 
-// guard puts row-level security on all tables of tenants that lack it.
+// guard puts row-level security on all tables of tenants that lack it: new ones, so nobody is held up.
 func (db *DB) guard(ctx context.Context) error {
-	tables, err := db.tenantTables(ctx, false)
+	tables, err := db.openTables(ctx)
 	if err != nil || len(tables) == 0 {
 		return err
 	}
@@ -64,15 +64,6 @@ func (db *DB) guard(ctx context.Context) error {
 		}
 		return tx.each(ctx, tables, guardTable)
 	})
-}
-
-// unguard lets migrations see the rows of all groups.
-func (db *DB) unguard(ctx context.Context) error {
-	tables, err := db.tenantTables(ctx, true)
-	if err != nil || len(tables) == 0 {
-		return err
-	}
-	return db.Transact(ctx, func(tx *DB) error { return tx.each(ctx, tables, `ALTER TABLE %[1]s NO FORCE ROW LEVEL SECURITY`) })
 }
 
 // each runs statements, separated by semicolons, for every table.

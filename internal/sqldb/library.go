@@ -77,6 +77,9 @@ func (p *postgres) connect(ctx context.Context, busy time.Duration) (*Side, erro
 // the library comes with a migration of its own.
 const jobSchema = 8
 
+// jobStep is that migration.
+const jobStep = 6
+
 // goMigrations are the steps that no SQL file holds: the tables of the job library, which it makes itself. As
 // steps of the store they are counted, and guarded against an older program, like all others.
 func (db *DB) goMigrations(store Store) []*goose.Migration {
@@ -87,7 +90,7 @@ func (db *DB) goMigrations(store Store) []*goose.Migration {
 	if db.pool.pg != nil {
 		step = &goose.GoFunc{RunDB: migratePostgresJobs(jobSchema)}
 	}
-	return []*goose.Migration{goose.NewGoMigration(6, step, nil)}
+	return []*goose.Migration{goose.NewGoMigration(jobStep, step, nil)}
 }
 
 func migrateJobs(version int) func(context.Context, *sql.Tx) error {

@@ -97,7 +97,8 @@ func (db *DB) Listen(ctx context.Context, channel string, f func()) {
 
 // listen returns when the connection can't be made, or is lost.
 func (p *postgres) listen(ctx context.Context, channel string, f func()) {
-	conn, err := pgx.ConnectConfig(ctx, p.pool.Config().ConnConfig)
+	config := p.pool.Config()
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return
 	}
@@ -106,6 +107,9 @@ func (p *postgres) listen(ctx context.Context, channel string, f func()) {
 		defer cancel()
 		_ = conn.Close(limit)
 	}()
+	if config.AfterConnect(ctx, conn) != nil {
+		return
+	}
 	if _, err = conn.Exec(ctx, `LISTEN `+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return
 	}

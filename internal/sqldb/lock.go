@@ -149,17 +149,22 @@ func (p *postgres) take(ctx context.Context, conn *pgx.Conn, name string, how Ho
 	if how.Shared {
 		shared = "_shared"
 	}
-	if how.Wait {
-		_, err := conn.Exec(ctx, `SELECT pg_advisory_lock`+shared+`(hashtextextended($1, 0))`, p.lockName(name))
-		return classify("hold "+name, err)
+	for {
+		var got bool
+		err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock`+shared+`(hashtextextended($1, 0))`, p.lockName(name)).Scan(&got)
+		switch {
+		case err != nil:
+			return classify("hold "+name, err)
+		case got:
+			return nil
+		case !how.Wait:
+			return fmt.Errorf("hold %s: %w", name, ErrHeld)
+		}
+		// A statement that waits would hold up an index being built, which waits for all statements under way.
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return classify("hold "+name, ctx.Err())
+		}
 	}
-	var got bool
-	err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock`+shared+`(hashtextextended($1, 0))`, p.lockName(name)).Scan(&got)
-	switch {
-	case err != nil:
-		return classify("hold "+name, err)
-	case !got:
-		return fmt.Errorf("hold %s: %w", name, ErrHeld)
-	}
-	return nil
 }

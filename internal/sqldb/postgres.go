@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"regexp"
 	"strings"
@@ -46,6 +47,8 @@ const oldestServer = 150000
 type postgres struct {
 	pool    *pgxpool.Pool
 	store   Store
+	name    string // in errors
+	known   int64  // the last version of the schema that this program knows
 	options PostgresOptions
 }
 
@@ -54,20 +57,31 @@ type postgres struct {
 //
 // The URL must lead to the server, or to a pooler in session mode: the dealer group is a setting of the session.
 func OpenPostgres(ctx context.Context, url string, store Store, o PostgresOptions) (*DB, error) {
+	return openPostgres(ctx, url, store, o, migrations)
+}
+
+func openPostgres(ctx context.Context, url string, store Store, o PostgresOptions, files fs.FS) (*DB, error) {
 	config, err := postgresConfig(url, store)
 	if err != nil {
 		return nil, err
 	}
-	p := &postgres{store: store, options: o.filled()}
+	steps, err := stepsOf(files, store)
+	if err != nil {
+		return nil, err
+	}
+	p := &postgres{store: store, name: postgresName(config.ConnConfig), known: steps[len(steps)-1].version, options: o.filled()}
 	config.MaxConns = int32(p.options.Connections)
-	config.PrepareConn = p.prepare
+	config.AfterConnect, config.PrepareConn = p.introduce, p.prepare
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open the %s store: %w", store, err)
 	}
 	side := sql.OpenDB(patience{stdlib.GetPoolConnector(p.pool), p.options.Wait})
 	side.SetMaxIdleConns(0) // idle ones belong to the pool
-	db := &DB{pool: &pool{write: side, read: side, name: postgresName(config.ConnConfig), pg: p}}
+	db := &DB{pool: &pool{write: side, read: side, name: p.name, pg: p, migrations: files}}
 	if err := db.Patient().suits(ctx); err != nil {
+		if old, ok := errors.AsType[*tooOld](err); ok { // said to who starts it, not to a server's clients
+			err = old
+		}
 		return nil, errors.Join(fmt.Errorf("open the %s store: %w", store, err), db.Close())
 	}
 	return db, nil
@@ -94,13 +108,18 @@ func postgresConfig(url string, store Store) (*pgxpool.Config, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
-	// A peer that is gone is noticed within half a minute, and what it held is free. Go keeps its side alive likewise.
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `SELECT set_config('search_path', $1, false), set_config('carfluence.group', '', false), set_config('tcp_keepalives_idle', '10', false),
-			set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`, string(store))
+	return config, nil
+}
+
+// introduce sets a new connection up, and refuses it when the schema needs a later version of the program. A peer that is gone
+// is noticed within half a minute, and what it held is free. Go keeps its side alive likewise.
+func (p *postgres) introduce(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('search_path', $1, false), set_config('carfluence.group', '', false), set_config('tcp_keepalives_idle', '10', false),
+		set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`, string(p.store))
+	if err != nil {
 		return err
 	}
-	return config, nil
+	return p.attend(ctx, conn)
 }
 
 // IsPostgresURL tells a PostgreSQL server's URL from other texts.
@@ -152,8 +171,8 @@ func (s scope) setting() string {
 // session is how a connection is set up for a statement.
 type session struct {
 	scope
-	patient bool
-	lock    time.Duration // how long a lock may be waited for
+	patient, yields bool
+	lock            time.Duration // how long a lock may be waited for
 }
 
 type sessionKey struct{}
@@ -164,8 +183,13 @@ type untilKey struct{}
 // prepare sets a connection up for who acquires it, unless it is so already.
 func (p *postgres) prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	wanted, _ := ctx.Value(sessionKey{}).(session)
-	if wanted.lock = p.options.left(ctx); wanted.patient {
+	switch {
+	case wanted.yields:
+		wanted.lock = p.options.Wait * 2 / 3
+	case wanted.patient:
 		wanted.lock = 0
+	default:
+		wanted.lock = p.options.left(ctx)
 	}
 	if has, known := conn.PgConn().CustomData()["session"].(session); known && has == wanted {
 		return true, nil
@@ -237,7 +261,7 @@ func (db *DB) in(ctx context.Context, s scope) context.Context {
 	if db.pool.pg == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, sessionKey{}, session{scope: s, patient: db.patient})
+	return context.WithValue(ctx, sessionKey{}, session{scope: s, patient: db.patient, yields: db.yields})
 }
 
 // enter lets the statements of a transaction see a group's rows from here on.

@@ -343,8 +343,8 @@ func TestManyProcessesMigrateOnce(t *testing.T) {
 	}
 }
 
-// TestAMigrationSeesAllGroupsAndGuardsAgain repeats the last steps of a database that holds rows.
-func TestAMigrationSeesAllGroupsAndGuardsAgain(t *testing.T) {
+// TestAMigrationGuardsAgain repeats the last steps of a database that holds rows.
+func TestAMigrationGuardsAgain(t *testing.T) {
 	server(t)
 	db := sqldbtest.Open(t, sqldb.Accounts)
 	keysOf(t, db, "a", "b")

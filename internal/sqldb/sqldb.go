@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 type DB struct {
 	pool    *pool
 	patient bool
+	yields  bool // though patient, it waits for a lock no longer than those who wait behind it can
 	tx      *sql.Tx
 	own     *sql.Conn // of a Line on PostgreSQL
 	scope   scope     // whose rows the transaction sees on PostgreSQL
@@ -43,7 +45,8 @@ type pool struct {
 	path                  string // of SQLite's file
 	options               Options
 	pg                    *postgres // nil on SQLite
-	held                  sync.Map  // name → true: SQLite's locks within this process
+	migrations            fs.FS
+	held                  sync.Map // name → true: SQLite's locks within this process
 }
 
 // statements are prepared once, by their text.
@@ -84,6 +87,10 @@ func (db *DB) Patient() *DB {
 	return &DB{pool: db.pool, patient: true}
 }
 
+// brief is the same store for changes of the schema, behind which all that use a table wait: Patient, but a lock that does not
+// come in two thirds of the time a request waits is given up.
+func (db *DB) brief() *DB { return &DB{pool: db.pool, patient: true, yields: true} }
+
 // Transact runs f in one transaction: committed when f returns nil, rolled back otherwise. Inside a
 // transaction it joins the one that is open. On SQLite it holds the store's only writing connection, so
 // work that needs no lock is done before. On PostgreSQL others write meanwhile: what is read in order to be
@@ -107,7 +114,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 			panic(p)
 		}
 	}()
-	joined := &DB{pool: db.pool, patient: db.patient, tx: tx, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
+	joined := &DB{pool: db.pool, patient: db.patient, yields: db.yields, tx: tx, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
 	if err := f(joined); err != nil {
 		return errors.Join(err, rollback(tx))
 	}

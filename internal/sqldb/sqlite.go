@@ -35,7 +35,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		_ = write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &DB{pool: &pool{write: write, read: read, name: path, path: path, options: o}}, nil
+	return &DB{pool: &pool{write: write, read: read, name: path, path: path, options: o, migrations: migrations}}, nil
 }
 
 func openSide(ctx context.Context, dsn string, conns int) (*sql.DB, error) {

@@ -36,10 +36,7 @@ type cluster struct {
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	sqldbtest.Only(t, sqldb.PostgreSQL, "it needs PostgreSQL's programs")
-	c := &cluster{t: t, programs: os.Getenv("CARFLUENCE_TEST_POSTGRES_PROGRAMS")}
-	if c.programs == "" {
-		leaveOut(t, "CARFLUENCE_TEST_POSTGRES_PROGRAMS, which scripts/postgres.sh sets, names no folder of PostgreSQL's programs")
-	}
+	c := &cluster{t: t, programs: postgresPrograms(t)}
 	var err error
 	if c.folder, err = os.MkdirTemp("", "carfluence-cluster"); err != nil {
 		t.Fatal(err)
@@ -58,13 +55,18 @@ func newCluster(t testing.TB) *cluster {
 	}
 	c.start()
 	t.Cleanup(func() { c.kill(syscall.SIGQUIT) })
-	conn := c.connect("postgres")
-	for _, statement := range []string{"CREATE ROLE carfluence LOGIN", "CREATE DATABASE carfluence OWNER carfluence"} {
-		if _, err := conn.Exec(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c.exec("CREATE ROLE carfluence LOGIN", "CREATE DATABASE carfluence OWNER carfluence")
 	return c
+}
+
+// postgresPrograms is the folder of PostgreSQL's programs.
+func postgresPrograms(t testing.TB) string {
+	t.Helper()
+	folder := os.Getenv("CARFLUENCE_TEST_POSTGRES_PROGRAMS")
+	if folder == "" {
+		leaveOut(t, "CARFLUENCE_TEST_POSTGRES_PROGRAMS, which scripts/postgres.sh sets, names no folder of PostgreSQL's programs")
+	}
+	return folder
 }
 
 // leaveRoot has the server run as PostgreSQL's own user.
@@ -80,7 +82,16 @@ func (c *cluster) leaveRoot() {
 	uid, _ := strconv.Atoi(own.Uid)
 	gid, _ := strconv.Atoi(own.Gid)
 	c.as = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	if err := os.Chown(c.folder, uid, gid); err != nil {
+	c.give(c.folder)
+}
+
+// give makes a folder the server's own.
+func (c *cluster) give(folder string) {
+	c.t.Helper()
+	if c.as == nil {
+		return
+	}
+	if err := os.Chown(folder, int(c.as.Credential.Uid), int(c.as.Credential.Gid)); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -159,15 +170,19 @@ func (c *cluster) kill(how syscall.Signal) {
 	<-c.ended
 }
 
-// connect is a connection as the administrator.
-func (c *cluster) connect(database string) *pgx.Conn {
+// exec runs statements as the administrator.
+func (c *cluster) exec(statements ...string) {
 	c.t.Helper()
-	conn, err := pgx.Connect(context.Background(), c.url("postgres", database))
+	conn, err := pgx.Connect(c.t.Context(), c.url("postgres", "postgres"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
+	defer conn.Close(context.Background())
+	for _, s := range statements {
+		if _, err := conn.Exec(c.t.Context(), s); err != nil {
+			c.t.Fatalf("%s: %v", s, err)
+		}
+	}
 }
 
 // serve starts several servers on the databases at the same time.

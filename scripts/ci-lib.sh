@@ -120,11 +120,11 @@ browser_tests() {
   CARFLUENCE_REQUIRE_BROWSER=1 go test -count=1 -run Browser -v $folders
 }
 
-# on_postgres runs the tests of all that keeps stores once more, on a private PostgreSQL.
+# on_postgres runs the tests of all that keeps stores once more, and those of the whole program, on a private PostgreSQL.
 on_postgres() {
   local folders
   folders=$(git grep -l 'sqldb/sqldbtest"' -- 'internal/*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|' | tr '\n' ' ')
-  scripts/postgres.sh bash -ec "go test -count=1 -short $folders; go test -count=1 -run '^TestPostgreSQL' ./e2e"
+  scripts/postgres.sh bash -ec "go test -count=1 -short $folders; go test -count=1 -parallel 4 ./e2e"
 }
 
 # sftp_clients runs the tests that need real SFTP clients again, with them required.

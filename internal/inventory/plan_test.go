@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"carfluence/internal/sqldb"
+	"carfluence/internal/sqldb/sqldbtest"
 )
 
 // planOf is the engine's plan for a filter's place in the list and its count. On PostgreSQL it is that of the program's own
@@ -54,4 +55,24 @@ func explain(t *testing.T, tx *sqldb.Tenant, query string, args []any) (plan str
 		return line, r.Scan(&id, &parent, &unused, &line)
 	})
 	return strings.Join(lines, "\n") + "\n", err
+}
+
+// TestAGroupThatStatisticsDoNotKnow is not taken for empty: the batches of its first file look vehicles up by VIN, and do
+// not read all that the batches before have written.
+func TestAGroupThatStatisticsDoNotKnow(t *testing.T) {
+	sqldbtest.Only(t, sqldb.PostgreSQL, "SQLite plans without looking at the rows")
+	db := sqldbtest.Open(t, sqldb.Stock)
+	const fill = `INSERT INTO vehicle (dealer_group_id, vin, status, lot_since, created_at, updated_at, entries, overrides, search, origin, document)
+		SELECT $1, 'VIN' || n, 'active', 0, n, n, 1, '', '', '{}', '{}' FROM generate_series(1, 20000) n`
+	if _, err := db.Tenant("known").Exec(t.Context(), fill); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(t.Context(), `ANALYZE vehicle`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.Tenant("new").Query(t.Context(), `EXPLAIN SELECT vin FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, `["VIN1","VIN2"]`)
+	lines, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (line string, err error) { return line, r.Scan(&line) })
+	if plan := strings.Join(lines, "\n"); err != nil || !strings.Contains(plan, "vehicle_pkey") || strings.Contains(plan, "vehicle_created") {
+		t.Errorf("%v\n%s", err, plan)
+	}
 }

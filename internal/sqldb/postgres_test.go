@@ -88,23 +88,24 @@ func TestTheServerHoldsTheGroup(t *testing.T) {
 	}
 }
 
-// TestEveryTableOfTenantsIsGuarded by row-level security that binds the owner too.
+// TestEveryTableOfTenantsIsGuarded by row-level security that binds the owner too, and planned alike for all groups.
 func TestEveryTableOfTenantsIsGuarded(t *testing.T) {
 	server(t)
 	place := sqldbtest.New(t)
 	for _, store := range []sqldb.Store{sqldb.Accounts, sqldb.Stock} {
 		db := place.Open(t, store)
 		rows, err := db.Query(t.Context(), `SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity, (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid),
-			EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'dealer_group_id')
+			EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'dealer_group_id'),
+			EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'dealer_group_id' AND a.attstattarget = 0)
 			FROM pg_class c WHERE c.relnamespace = CAST(current_schema() AS REGNAMESPACE) AND c.relkind IN ('r', 'p')`)
 		n := 0
 		_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
 			var table string
-			var forced, tenants bool
+			var forced, tenants, alike bool
 			var policies int
-			err := r.Scan(&table, &forced, &policies, &tenants)
+			err := r.Scan(&table, &forced, &policies, &tenants, &alike)
 			guarded := sqldb.Unguarded[table] == "" && !strings.HasPrefix(table, "river_") && !strings.HasPrefix(table, "schema_version_")
-			if guarded != tenants && sqldb.Unguarded[table] == "" || guarded != forced || guarded != (policies == 1) {
+			if guarded != tenants && sqldb.Unguarded[table] == "" || guarded != forced || guarded != (policies == 1) || guarded != alike {
 				t.Errorf("%s.%s: has a group %v, forced %v, %d policies", store, table, tenants, forced, policies)
 			}
 			if guarded {

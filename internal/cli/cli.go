@@ -63,6 +63,7 @@ type commands struct {
 	Key     keyCommands    `cmd:"" help:"API keys."`
 	Migrate migrateCommand `cmd:"" help:"Bring the databases to this version's schema. serve does it too."`
 	Backup  backupCommand  `cmd:"" help:"Copy the databases while the server runs."`
+	Move    moveCommand    `cmd:"" help:"Move the installation from its embedded databases to PostgreSQL."`
 	Show    configCommand  `cmd:"" name:"config" help:"Print the configuration in force; secrets are masked."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

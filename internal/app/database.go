@@ -110,6 +110,9 @@ func openServer(ctx context.Context, c Store) (_ *Stores, err error) {
 	if s.Stock, err = sqldb.OpenPostgres(ctx, c.stockURL(), sqldb.Stock, c.options()); err != nil {
 		return nil, err
 	}
+	if err := s.refuseUnfinished(ctx); err != nil {
+		return nil, err
+	}
 	return s, s.prepare(ctx)
 }
 

@@ -57,6 +57,9 @@ func OpenStores(ctx context.Context, c Store) (*Stores, error) {
 	if c.OnServer() {
 		return openServer(ctx, c)
 	}
+	if err := c.refuseMoved(); err != nil {
+		return nil, err
+	}
 	return openFolder(ctx, c)
 }
 
@@ -222,14 +225,14 @@ func secretFromFile(path string, fresh bool) (string, error) {
 	var random [32]byte
 	_, _ = rand.Read(random[:])
 	text := hex.EncodeToString(random[:])
-	if err := writeSecret(path, text+"\n"); err != nil {
+	if err := writePrivate(path, text+"\n"); err != nil {
 		return "", fmt.Errorf("write secret: %w", err)
 	}
 	return text, nil
 }
 
-// writeSecret has the whole file on the disk before anything is stored that depends on it.
-func writeSecret(path, text string) error {
+// writePrivate has the whole file on the disk before anything is stored that depends on it.
+func writePrivate(path, text string) error {
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

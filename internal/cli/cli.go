@@ -63,6 +63,7 @@ type commands struct {
 	Key     keyCommands    `cmd:"" help:"API keys."`
 	Migrate migrateCommand `cmd:"" help:"Bring the databases to this version's schema for good: after an upgrade, when no server of the version before is left. serve does what it needs by itself."`
 	Backup  backupCommand  `cmd:"" help:"Copy the databases while the server runs."`
+	Move    moveCommand    `cmd:"" help:"Move the installation from its embedded databases to PostgreSQL."`
 	Show    configCommand  `cmd:"" name:"config" help:"Print the configuration in force; secrets are masked."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

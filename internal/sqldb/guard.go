@@ -45,18 +45,18 @@ ALTER TABLE %[1]s ALTER COLUMN dealer_group_id SET STATISTICS 0;
 DROP POLICY IF EXISTS dealer_group ON %[1]s;
 CREATE POLICY dealer_group ON %[1]s USING (dealer_group_id = (SELECT current_dealer_group())) WITH CHECK (dealer_group_id = (SELECT current_dealer_group()))`
 
-// openTables lists the store's tables of tenants that are not guarded.
-func (db *DB) openTables(ctx context.Context) ([]string, error) {
+// tenantTables lists the store's tables of tenants that are guarded, or are not.
+func (db *DB) tenantTables(ctx context.Context, guarded bool) ([]string, error) {
 	rows, err := db.Query(ctx, `SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'dealer_group_id'
 		WHERE c.relnamespace = CAST(current_schema() AS REGNAMESPACE) AND c.relkind IN ('r', 'p')
-		AND NOT (c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)) ORDER BY c.relname`)
+		AND $1 = (c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)) ORDER BY c.relname`, guarded)
 	list, err := Collect(rows, err, func(r *Rows) (name string, err error) { return name, r.Scan(&name) })
 	return slices.DeleteFunc(list, func(name string) bool { return Unguarded[name] != "" }), err
 }
 
 // guard puts row-level security on all tables of tenants that lack it: new ones, so nobody is held up.
 func (db *DB) guard(ctx context.Context) error {
-	tables, err := db.openTables(ctx)
+	tables, err := db.tenantTables(ctx, false)
 	if err != nil || len(tables) == 0 {
 		return err
 	}
@@ -66,6 +66,15 @@ func (db *DB) guard(ctx context.Context) error {
 		}
 		return tx.each(ctx, tables, guardTable)
 	})
+}
+
+// unguard lets a Move write the rows of all groups; no server works on the store meanwhile.
+func (db *DB) unguard(ctx context.Context) error {
+	tables, err := db.tenantTables(ctx, true)
+	if err != nil || len(tables) == 0 {
+		return err
+	}
+	return db.Transact(ctx, func(tx *DB) error { return tx.each(ctx, tables, `ALTER TABLE %[1]s NO FORCE ROW LEVEL SECURITY`) })
 }
 
 // each runs statements, separated by semicolons, for every table.

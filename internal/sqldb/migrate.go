@@ -158,7 +158,7 @@ func (db *DB) Pending(ctx context.Context, store Store) (bool, error) {
 	if !isContract(steps) {
 		return true, nil
 	}
-	open, err := db.openTables(ctx)
+	open, err := db.tenantTables(ctx, false)
 	return len(open) > 0, err
 }
 

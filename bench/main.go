@@ -207,15 +207,7 @@ func (b *bench) compare(w io.Writer, s *process, path string, keys []string) err
 	if err != nil {
 		return err
 	}
-	page := filepath.Join(b.dir, "page.json")
-	if err := os.WriteFile(page, body, 0o600); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	bare, err := startProcess(exec.CommandContext(b.ctx, self, "bare", page))
+	bare, err := b.bare(body)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ type demand struct {
 	perSecond   int
 	lasts       time.Duration
 	known       bool // every replica has seen each key before anything is counted
-	goal        int           // takes a call waits for, of 1,000 calls
+	goal        int  // takes a call waits for, of 1,000 calls
 }
 
 var demands = []demand{

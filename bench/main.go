@@ -77,8 +77,11 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "Measured on %s, %s/%s, %d CPUs, %s: %d vehicles, %d requests a measurement over %d connections, medians of %d rounds.\n\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), *vehicles, *requests, *clients, *rounds)
+	fmt.Fprintf(&text, "Measured on %s, %s/%s, %d CPUs, %s", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel())
+	if *only != "replicas" {
+		fmt.Fprintf(&text, ": %d vehicles, %d requests a measurement over %d connections, medians of %d rounds", *vehicles, *requests, *clients, *rounds)
+	}
+	fmt.Fprint(&text, ".\n\n")
 	mark := "bench"
 	for _, part := range []struct {
 		name    string

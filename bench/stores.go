@@ -28,7 +28,7 @@ type side struct {
 // kind is a sort of request.
 type kind struct {
 	name   string
-	part   int // of -requests that are sent
+	part   int // as many requests are sent as -requests by this
 	method string
 	path   func() string
 	body   func() string
@@ -68,7 +68,7 @@ func (b *bench) stores(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "| request | server | CPU µs a request, of the servers | ratio SQLite/this | PostgreSQL's own | requests/s |\n| --- | --- | --- | --- | --- | --- |\n")
+	fmt.Fprintf(w, "| request | server | CPU µs a request, of the servers | ratio one on SQLite/this | CPU µs a request, PostgreSQL's | requests/s |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, k := range b.kinds() {
 		if err := b.contest(w, k, sides); err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)

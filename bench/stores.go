@@ -50,7 +50,7 @@ func (b *bench) kinds() []kind {
 	}
 }
 
-// stores compares one server on SQLite with one, and with three, on PostgreSQL, in turn. The three share the load.
+// stores compares one server on SQLite with one, and with three, on PostgreSQL, in turn.
 func (b *bench) stores(w io.Writer) error {
 	pg, err := openPostgres(b.ctx)
 	if err != nil {
@@ -136,18 +136,22 @@ func (b *bench) fill(s *side, file string) error {
 	return nil
 }
 
-// contest lets all sides, and a bare server that writes the answer of the first, serve requests in turn.
+// contest lets all sides, and bare servers that write the answer of the first, serve requests in turn.
 func (b *bench) contest(w io.Writer, k kind, sides []*side) error {
 	body, err := sides[0].ask(newClient(1), k, 0)
 	if err != nil {
 		return err
 	}
-	bare, err := b.bare(body)
-	if err != nil {
-		return err
+	one, three := &side{name: "one bare"}, &side{name: "three bare"}
+	for _, s := range []*side{one, three, three, three} {
+		bare, err := b.bare(body)
+		if err != nil {
+			return err
+		}
+		defer bare.kill()
+		s.servers = append(s.servers, bare)
 	}
-	defer bare.kill()
-	all := append([]*side{{name: "bare", servers: []*process{bare}}}, sides...)
+	all := append([]*side{one, three}, sides...)
 	for _, s := range all {
 		s.cpu, s.database, s.rate, s.ratio = nil, nil, nil, nil
 	}
@@ -185,16 +189,17 @@ func (b *bench) bare(body []byte) (*process, error) {
 	return startProcess(exec.CommandContext(b.ctx, self, "bare", page))
 }
 
-// load measures one round.
+// load measures one round. Each server has as many connections and requests, however many there are: one that is busy
+// less costs more a request.
 func (s *side) load(k kind) error {
-	client := newClient(*clients)
+	client := newClient(*clients * len(s.servers))
 	defer client.CloseIdleConnections()
 	for i := range s.servers { // connections and caches
 		if _, err := s.ask(client, k, i); err != nil {
 			return err
 		}
 	}
-	n := *requests / k.part
+	n := *requests / k.part * len(s.servers)
 	servers, database, err := s.used()
 	if err != nil {
 		return err
@@ -215,7 +220,7 @@ func (s *side) askAll(client *http.Client, k kind, n int) error {
 	var sent atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	for range *clients {
+	for range *clients * len(s.servers) {
 		wg.Go(func() {
 			for failed.Load() == nil {
 				i := int(sent.Add(1))

@@ -3,6 +3,7 @@
 //
 //	go run ./bench                         # a table on standard output
 //	go run ./bench -write docs/performance.md
+//	scripts/postgres.sh go run ./bench -only replicas
 package main
 
 import (
@@ -32,7 +33,7 @@ var (
 
 	feedRows   = flag.Int("feed-rows", 1_000_000, "rows of an integration's file")
 	feedRounds = flag.Int("feed-rounds", 3, "rounds of loading it")
-	only       = flag.String("only", "", "one part alone: imports, feeds, rules, reads or inprocess")
+	only       = flag.String("only", "", "one part alone: imports, feeds, rules, reads or inprocess; only so: replicas or stores, on PostgreSQL")
 
 	document = flag.String("write", "", "document whose part between the bench marks is replaced")
 )
@@ -76,31 +77,41 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "Measured on %s, %s/%s, %d CPUs, %s: %d vehicles, %d requests a measurement over %d connections, medians of %d rounds.\n\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), *vehicles, *requests, *clients, *rounds)
+	fmt.Fprintf(&text, "Measured on %s, %s/%s, %d CPUs, %s", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel())
+	if *only != "replicas" {
+		fmt.Fprintf(&text, ": %d vehicles, %d requests a measurement over %d connections, medians of %d rounds", *vehicles, *requests, *clients, *rounds)
+	}
+	fmt.Fprint(&text, ".\n\n")
+	mark := "bench"
 	for _, part := range []struct {
 		name    string
 		measure func(io.Writer) error
-	}{{"imports", b.imports}, {"feeds", b.feeds}, {"rules", b.rules}, {"reads", b.reads}, {"inprocess", b.inProcess}} {
-		if *only != "" && *only != part.name {
+		apart   bool // measured only when named, and has a place of its own in the document
+	}{{"imports", b.imports, false}, {"feeds", b.feeds, false}, {"rules", b.rules, false}, {"reads", b.reads, false}, {"inprocess", b.inProcess, false},
+		{"replicas", b.replicas, true}, {"stores", b.stores, true}} {
+		if *only != part.name && (*only != "" || part.apart) {
 			continue
 		}
+		if part.apart {
+			mark = "bench " + part.name
+		}
 		if err := part.measure(&text); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+			return fmt.Errorf("%s: %w\n%s", part.name, err, b.warnings())
 		}
 	}
 	fmt.Print(text.String())
-	if *document != "" && *only == "" {
-		return replacePart(*document, text.String())
+	if *document != "" && (*only == "" || mark != "bench") {
+		return replacePart(*document, mark, text.String())
 	}
 	return nil
 }
 
 type bench struct {
-	ctx    context.Context
-	dir    string
-	data   string
-	binary string
+	ctx      context.Context
+	dir      string
+	data     string
+	binary   string
+	database string // URL of PostgreSQL, "" for SQLite
 }
 
 // imports loads a generated file three ways: read by encoding/csv alone, imported into an empty inventory,
@@ -131,6 +142,19 @@ func (b *bench) imports(w io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	return nil
+}
+
+// warnings are the first that the servers logged.
+func (b *bench) warnings() string {
+	const most = 20
+	text, _ := os.ReadFile(filepath.Join(b.dir, "server.log"))
+	var list []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, `"level":"INFO"`) && len(list) < most {
+			list = append(list, line)
+		}
+	}
+	return strings.Join(list, "")
 }
 
 func exitText(err error) []byte {
@@ -186,15 +210,7 @@ func (b *bench) compare(w io.Writer, s *process, path string, keys []string) err
 	if err != nil {
 		return err
 	}
-	page := filepath.Join(b.dir, "page.json")
-	if err := os.WriteFile(page, body, 0o600); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	bare, err := startProcess(exec.CommandContext(b.ctx, self, "bare", page))
+	bare, err := b.bare(body)
 	if err != nil {
 		return err
 	}
@@ -247,7 +263,8 @@ func number(fields []string, unit string) float64 {
 func (b *bench) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(b.ctx, b.binary, args...)
 	cmd.Env = append(os.Environ(), "CARFLUENCE_DATA="+b.data, "CARFLUENCE_LISTEN=127.0.0.1:0", "CARFLUENCE_METRICS_LISTEN=127.0.0.1:0", "CARFLUENCE_SFTP_LISTEN=127.0.0.1:0",
-		"CARFLUENCE_ADMIN_EMAIL=bench@example.com", "CARFLUENCE_ADMIN_PASSWORD=only for the bench 4711")
+		"CARFLUENCE_ADMIN_EMAIL=bench@example.com", "CARFLUENCE_ADMIN_PASSWORD=only for the bench 4711",
+		"CARFLUENCE_DATABASE="+b.database, "CARFLUENCE_SECRET="+benchSecret)
 	return cmd
 }
 
@@ -274,22 +291,19 @@ func (p *process) makeKeys(b *bench, n int) ([]string, error) {
 	return keys, nil
 }
 
-const (
-	beginMark = "<!-- bench: begin -->"
-	endMark   = "<!-- bench: end -->"
-)
-
-func replacePart(path, text string) error {
+// replacePart replaces what stands between the two marks of a document.
+func replacePart(path, mark, text string) error {
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	head, rest, ok := strings.Cut(string(old), beginMark)
-	_, tail, ok2 := strings.Cut(rest, endMark)
+	begin, end := "<!-- "+mark+": begin -->", "<!-- "+mark+": end -->"
+	head, rest, ok := strings.Cut(string(old), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no bench marks", path)
+		return fmt.Errorf("%s has no marks %s and %s", path, begin, end)
 	}
-	return os.WriteFile(path, []byte(head+beginMark+"\n"+text+endMark+tail), 0o644)
+	return os.WriteFile(path, []byte(head+begin+"\n"+text+end+tail), 0o644)
 }
 
 func fetch(url, key string) ([]byte, error) {

@@ -61,19 +61,25 @@ func (p *process) kill() {
 }
 
 // cpu is the processor time of the process so far (user and system).
-func (p *process) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p *process) cpu() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid, false) }
+
+// cpuOf is the processor time of a process, with that of the children it has waited for.
+func cpuOf(pid int, children bool) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("processor time is read from /proc, on Linux: %w", err)
 	}
 	_, rest, _ := strings.Cut(string(b), ") ")
 	f := strings.Fields(rest)
-	var user, system int64
-	if _, err := fmt.Sscan(f[11]+" "+f[12], &user, &system); err != nil {
+	var user, system, childUser, childSystem int64
+	if _, err := fmt.Sscan(strings.Join(f[11:15], " "), &user, &system, &childUser, &childSystem); err != nil {
 		return 0, err
 	}
+	if !children {
+		childUser, childSystem = 0, 0
+	}
 	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
-	return time.Duration(user+system) * tick, nil
+	return time.Duration(user+system+childUser+childSystem) * tick, nil
 }
 
 // resident is the memory held by the process, in bytes.
@@ -101,7 +107,7 @@ type measurement struct {
 
 // load sends the requests over a bounded number of connections and reads every answer whole.
 func load(p *process, path, key string) (measurement, error) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: *clients, DisableCompression: true}, Timeout: 10 * time.Second}
+	client := newClient(*clients)
 	defer client.CloseIdleConnections()
 	var left atomic.Int64
 	left.Store(int64(*requests))
@@ -131,6 +137,15 @@ func load(p *process, path, key string) (measurement, error) {
 	return measurement{cpu: float64((after - before).Microseconds()) / n, rate: n / took.Seconds()}, err
 }
 
+func newClient(connections int) *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}, Timeout: 10 * time.Second}
+}
+
+// statusError is an answer other than 200.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
+
 func get(client *http.Client, url, key string) error {
 	req, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
@@ -146,7 +161,7 @@ func get(client *http.Client, url, key string) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, res.Status)
+		return fmt.Errorf("%s: %w", url, statusError(res.StatusCode))
 	}
 	return nil
 }

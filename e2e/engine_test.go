@@ -50,6 +50,14 @@ func unmade(t testing.TB) (data string) {
 	return data
 }
 
+// embedded is a data folder with databases of its own, or those that the environment names.
+func embedded(t testing.TB) (data string) {
+	t.Helper()
+	data = t.TempDir()
+	databases{}.place(data)
+	return data
+}
+
 func (d databases) environment() []string {
 	if d.accounts == "" {
 		return nil

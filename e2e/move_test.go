@@ -39,7 +39,7 @@ const (
 // furnish fills an installation.
 func furnish(t *testing.T) *house {
 	t.Helper()
-	h := &house{data: t.TempDir()}
+	h := &house{data: embedded(t)}
 	s := serve(t, h.data, quotaWindow)
 	admin := s.login()
 	h.session = admin
@@ -223,7 +223,7 @@ func (h *house) killed(t *testing.T, url, when string) {
 	t.Helper()
 	conn := administrator(t, url)
 	cmd := exec.Command(binary, "move", "--to", url)
-	cmd.Env = environment(h.data)
+	cmd.Env = environment(t, h.data)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -259,7 +259,7 @@ func (h *house) refused(t *testing.T, url, folder string) {
 	}
 	for _, command := range []string{"serve", "migrate"} {
 		cmd := exec.Command(binary, command, "--database", url)
-		cmd.Env = append(environment(t.TempDir()), "CARFLUENCE_SECRET="+strings.TrimSpace(string(secret)))
+		cmd.Env = append(environment(t, embedded(t)), "CARFLUENCE_SECRET="+strings.TrimSpace(string(secret)))
 		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "unfinished move") {
 			t.Errorf("%s on the database: %v %s", command, err, out)
 		}
@@ -341,7 +341,7 @@ func TestPostgreSQLMoveFindsDamage(t *testing.T) {
 
 func TestPostgreSQLMoveIsRefused(t *testing.T) {
 	url := sqldbtest.Empty(t)
-	data := t.TempDir()
+	data := embedded(t)
 	refused := func(what string, code int, says string, args ...string) {
 		t.Helper()
 		out, errOut, got := carfluence(t, data, append([]string{"move"}, args...)...)
@@ -365,8 +365,8 @@ func TestPostgreSQLMoveIsRefused(t *testing.T) {
 	used := sqldbtest.Empty(t)
 	other := func() *server {
 		cmd := exec.Command(binary, "serve", "--database", used)
-		folder := t.TempDir()
-		cmd.Env = append(environment(folder), "CARFLUENCE_SECRET="+strings.Repeat("secret", 6))
+		folder := embedded(t)
+		cmd.Env = append(environment(t, folder), "CARFLUENCE_SECRET="+strings.Repeat("secret", 6))
 		return launch(t, cmd, folder)
 	}()
 	refused("servers on the target", 1, "a server, or another move, is at work", "--to", used)

@@ -13,6 +13,7 @@ import (
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
 	"carfluence/internal/feed"
+	"carfluence/internal/quota"
 	"carfluence/internal/rest"
 )
 
@@ -49,14 +50,17 @@ func newObserver(log *slog.Logger) *observer {
 }
 
 // watch adds readings that are taken when metrics are asked for.
-func (o *observer) watch(a *auth.Authority) {
+func (o *observer) watch(a *auth.Authority, l *quota.Ledger) {
 	o.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "carfluence_authority_age_seconds", Help: "Since the last good beat; from 2 on credentials can't be checked.",
 		}, func() float64 { return a.Age().Seconds() }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "carfluence_authority_loads_total", Help: "Records of callers read from the database.",
-		}, func() float64 { return float64(a.Loads()) }))
+		}, func() float64 { return float64(a.Loads()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "carfluence_quota_takes_total", Help: "Takes of credits that calls waited for; those of one caller that wait together are one.",
+		}, func() float64 { return float64(l.Takes()) }))
 }
 
 // fileEnded counts a file of an integration.

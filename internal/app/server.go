@@ -101,7 +101,7 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 		return err
 	}
 	s.authority = auth.NewSharedAuthority(s.replica, db, s.ledger, s.log)
-	s.observer.watch(s.authority)
+	s.observer.watch(s.authority, s.ledger)
 	signer := auth.NewSigner(c.issuer(), c.issuer())
 	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
 	if err != nil {

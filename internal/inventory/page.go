@@ -167,6 +167,11 @@ func (s *Stock) recentCalendar(ctx context.Context, t *sqldb.Tenant) (calendar, 
 	if err != nil {
 		return nil, err
 	}
+	return s.calendarAt(ctx, t, version)
+}
+
+// calendarAt is at least as new as a version that has been read.
+func (s *Stock) calendarAt(ctx context.Context, t *sqldb.Tenant, version int64) (calendar, error) {
 	g := s.pages.of(t.Group())
 	g.mu.Lock()
 	days, known := g.days, g.days != nil && g.daysOf == version
@@ -174,7 +179,8 @@ func (s *Stock) recentCalendar(ctx context.Context, t *sqldb.Tenant) (calendar, 
 	if known {
 		return days, nil
 	}
-	if days, err = s.calendar(ctx, t); err != nil {
+	days, err := s.calendar(ctx, t)
+	if err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
@@ -212,7 +218,7 @@ func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 		return nil, 0, false, err
 	}
 	for range 5 {
-		if page, err = s.makePage(ctx, t, f, at, now); err != nil {
+		if page, err = s.makePage(ctx, t, f, at, version, now); err != nil {
 			return nil, 0, false, err
 		}
 		after, err := selectVersion(ctx, t)
@@ -224,7 +230,7 @@ func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 	return page, version, false, nil
 }
 
-func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (*Page, error) {
+func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, version int64, now time.Time) (*Page, error) {
 	if f.Config != "" {
 		c, err := shownConfig(ctx, t, f.Config)
 		if err != nil {
@@ -232,7 +238,7 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 		}
 		f.view = c.view
 	}
-	days, err := s.calendar(ctx, t)
+	days, err := s.calendarAt(ctx, t, version)
 	if err != nil {
 		return nil, err
 	}

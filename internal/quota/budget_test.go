@@ -193,7 +193,11 @@ func (c *counter) Roster(context.Context) ([]lease.Row, error) { return c.w.shop
 
 // sums are the counts of all replicas.
 func (o *office) sums() (takes, calledIn, roundTrips int) {
+	o.t.Helper()
 	for _, d := range o.all {
+		if told := d.ledger.Takes(); told != int64(d.port.takes) {
+			o.t.Errorf("the ledger tells of %d takes, there were %d", told, d.port.takes)
+		}
 		takes, calledIn, roundTrips = takes+d.port.takes, calledIn+d.port.calls, roundTrips+d.port.roundTrips
 	}
 	return takes, calledIn, roundTrips

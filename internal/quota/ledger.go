@@ -57,6 +57,7 @@ type Ledger struct {
 	meters sync.Map // Subject → *Meter
 	wake   chan struct{}
 	era    atomic.Int64 // counts how often everything was forgotten
+	takes  atomic.Int64
 
 	mu     sync.Mutex
 	asking map[*Meter]bool
@@ -204,6 +205,9 @@ func (l *Ledger) CalledIn(c lease.Change) {
 	l.rouse()
 }
 
+// Takes is how often calls have waited for the store so far; those of one subject that wait together are one.
+func (l *Ledger) Takes() int64 { return l.takes.Load() }
+
 // Unsettled is the number of the first change for which returns, or answers to takes, are still to come; 0 for none.
 func (l *Ledger) Unsettled() int64 {
 	l.mu.Lock()
@@ -324,6 +328,9 @@ func (l *Ledger) questions() []entry {
 	for m := range asking {
 		if e, ok := m.wanted(l.opt.Now()); ok {
 			entries = append(entries, e)
+			if e.need > 0 {
+				l.takes.Add(1)
+			}
 		}
 	}
 	return entries

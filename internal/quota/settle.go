@@ -19,7 +19,7 @@ func (m *Meter) wanted(now time.Time) (entry, bool) {
 	e := m.entry(now)
 	e.need = max(0, int64(len(m.waiting))-m.credits)
 	if m.used > 0 {
-		e.surplus = m.target(now)
+		e.surplus = 2 * m.target(now) // use grows, or calls would not wait
 	}
 	return e, true
 }

@@ -22,6 +22,7 @@ var NotMoved = map[string]string{
 	"river_queue":             "River notes by itself which queues it works",
 	"river_leader":            "servers at work; none is",
 	"river_notification":      "what servers at work tell each other",
+	contractTable:             "says which migrations the database itself has taken",
 	moveRecord:                "the move's own",
 }
 

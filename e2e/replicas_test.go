@@ -175,8 +175,8 @@ func TestPostgreSQLRevocationsAreInForceOnEveryReplica(t *testing.T) {
 	t.Run("one replica stands", func(t *testing.T) {
 		for round := range rounds(1, 5) {
 			stands, others := rs.without(round % 3)
-			resume := stands.pause()
 			var ended sync.WaitGroup
+			resume := rs.pauseAmidChanges(stands, &ended)
 			ended.Go(func() { time.Sleep(5 * time.Second); resume() })
 			rs.revoke(32, others, true)
 			ended.Wait()
@@ -192,6 +192,21 @@ func TestPostgreSQLRevocationsAreInForceOnEveryReplica(t *testing.T) {
 			rs.together()
 		}
 	})
+}
+
+// pauseAmidChanges stops a replica while it makes changes, so that none may wait for what it has under way.
+func (rs *replicas) pauseAmidChanges(s *server, calls *sync.WaitGroup) (resume func()) {
+	rs.t.Helper()
+	end := time.Now().Add(300 * time.Millisecond)
+	for range 8 {
+		calls.Go(func() {
+			for time.Now().Before(end) {
+				_, _ = s.call("POST", "/api/v1/api-keys", `{"name":"test","scopes":["inventory:read"]}`, rs.admin)
+			}
+		})
+	}
+	time.Sleep(time.Until(end) - 20*time.Millisecond)
+	return s.pause()
 }
 
 // without is one replica, and the others.

@@ -155,9 +155,7 @@ func (a *Authority) Commit(ctx context.Context, group string, f func(tx *sqldb.T
 			return err
 		}
 		for _, ref := range refs {
-			if last, err = lease.Record(ctx, tx, ref.Kind, ref.ID, 0, a.now()); err != nil {
-				return err
-			}
+			lease.Record(tx, ref.Kind, ref.ID, 0, a.now(), &last)
 		}
 		return nil
 	})

@@ -22,8 +22,9 @@ type DB struct {
 	pool    *pool
 	patient bool
 	tx      *sql.Tx
-	own     *sql.Conn // of a Line on PostgreSQL
+	own     *sql.Conn // of a Line, or of the transaction, on PostgreSQL
 	scope   scope     // whose rows the transaction sees on PostgreSQL
+	last    []Statement
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
 	// asking the pool for another would wait for ever. Kept for later transactions after the commit.
 	txStmts map[string]*sql.Stmt
@@ -95,9 +96,12 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if db.tx != nil {
 		return f(db)
 	}
-	tx, err := db.begin(ctx, s)
+	own, tx, err := db.begin(ctx, s)
 	if err != nil {
 		return db.classify("begin", err)
+	}
+	if own != nil && own != db.own {
+		defer own.Close()
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -105,12 +109,12 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 			panic(p)
 		}
 	}()
-	joined := &DB{pool: db.pool, patient: db.patient, tx: tx, scope: s, txStmts: map[string]*sql.Stmt{}}
+	joined := &DB{pool: db.pool, patient: db.patient, tx: tx, own: own, scope: s, txStmts: map[string]*sql.Stmt{}}
 	if err := f(joined); err != nil {
 		return errors.Join(err, rollback(tx))
 	}
-	if err := tx.Commit(); err != nil {
-		return db.classify("commit", err)
+	if err := joined.commit(ctx); err != nil {
+		return errors.Join(db.classify("commit", err), rollback(tx))
 	}
 	for query := range joined.txStmts {
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
@@ -118,11 +122,45 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	return nil
 }
 
-func (db *DB) begin(ctx context.Context, s scope) (*sql.Tx, error) {
-	if db.own != nil {
-		return db.own.BeginTx(ctx, nil)
+// begin returns the transaction, and its connection on PostgreSQL.
+func (db *DB) begin(ctx context.Context, s scope) (own *sql.Conn, tx *sql.Tx, err error) {
+	switch {
+	case db.pool.pg == nil:
+		tx, err = db.pool.write.BeginTx(ctx, nil)
+		return nil, tx, err
+	case db.own != nil:
+		own = db.own
+	default:
+		if own, err = db.pool.write.Conn(db.in(ctx, s)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return db.pool.write.BeginTx(db.in(ctx, s), nil)
+	if tx, err = own.BeginTx(ctx, nil); err != nil && own != db.own {
+		_ = own.Close()
+	}
+	return own, tx, err
+}
+
+// Last adds statements to the end of the transaction that is under way; what they read is known once Transact has
+// returned. On PostgreSQL they are one message with the commit, so that what they lock is not held while this process
+// is slow, or stopped.
+func (db *DB) Last(statements ...Statement) { db.last = append(db.last, statements...) }
+
+func (db *DB) commit(ctx context.Context) error {
+	for _, s := range db.last {
+		if s.err != nil {
+			return s.err
+		}
+	}
+	if db.pool.pg != nil && len(db.last) > 0 {
+		return db.commitWithLast(ctx)
+	}
+	for _, s := range db.last {
+		if err := s.run(ctx, db); err != nil {
+			return err
+		}
+	}
+	return db.tx.Commit()
 }
 
 func rollback(tx *sql.Tx) error {

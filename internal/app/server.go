@@ -77,6 +77,11 @@ type Server struct {
 
 // NewServer wires all parts. It takes the data folder's lock: one server per folder, on PostgreSQL too.
 func NewServer(ctx context.Context, c Config, stores *Stores, version string, log *slog.Logger) (*Server, error) {
+	return newServerAt(ctx, c, stores, version, log, time.Now)
+}
+
+// newServerAt is NewServer with this machine's clock, which other replicas' may differ from.
+func newServerAt(ctx context.Context, c Config, stores *Stores, version string, log *slog.Logger, now func() time.Time) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -85,7 +90,7 @@ func NewServer(ctx context.Context, c Config, stores *Stores, version string, lo
 		return nil, err
 	}
 	s := &Server{config: c, stores: stores, log: log, lock: lock, observer: newObserver(log)}
-	if err := s.wire(ctx, version); err != nil {
+	if err := s.wire(ctx, version, now); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	if left, err := stores.Contracts(ctx); err == nil && left {
@@ -94,8 +99,8 @@ func NewServer(ctx context.Context, c Config, stores *Stores, version string, lo
 	return s, nil
 }
 
-func (s *Server) wire(ctx context.Context, version string) (err error) {
-	c, db, now := s.config, s.stores.Accounts, time.Now
+func (s *Server) wire(ctx context.Context, version string, now func() time.Time) (err error) {
+	c, db := s.config, s.stores.Accounts
 	s.replica = lease.New(lease.NewStore(db), lease.Options{Shared: s.stores.Shared(), Now: now, Log: s.log, Notify: s.notify})
 	if s.ledger, err = quota.New(db, quota.Options{Window: c.QuotaWindow, Now: s.replica.StoreNow, Log: s.log, Sole: !s.stores.Shared(), Replica: s.replica}); err != nil {
 		return err
@@ -129,7 +134,7 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 	}
 	guard := &auth.Guard{
 		Authority: s.authority, Keys: s.Keys, Tokens: verifier, Quota: s.ledger, SessionLimit: c.SessionRatePerHour,
-		Addresses: quota.NewAddresses(c.AnonymousRatePerHour, c.QuotaWindow, now), Now: now,
+		Addresses: quota.NewAddresses(c.AnonymousRatePerHour, c.QuotaWindow, now), Now: s.replica.StoreNow,
 	}
 	s.API = rest.New(rest.Config{
 		Version: version, PublicURL: c.PublicURL, TrustedProxies: c.proxies, Gate: guard.Gate(), Observe: s.observer.observe, Log: s.log,

@@ -37,7 +37,7 @@ type Authority struct {
 	db      *sqldb.DB
 	quota   *quota.Ledger
 	log     *slog.Logger
-	now     func() time.Time
+	now     func() time.Time // the store's clock: what one replica signs another may be asked about at once
 	replica *lease.Replica
 
 	digests  *lease.Records[[32]byte, credential]
@@ -58,7 +58,7 @@ func NewAuthority(db *sqldb.DB, ledger *quota.Ledger, log *slog.Logger, now func
 // NewSharedAuthority makes one that is fresh within the lease of a replica, the ledger's too.
 func NewSharedAuthority(r *lease.Replica, db *sqldb.DB, ledger *quota.Ledger, log *slog.Logger) *Authority {
 	a := &Authority{
-		db: db, quota: ledger, log: log, now: r.Now, replica: r,
+		db: db, quota: ledger, log: log, now: r.StoreNow, replica: r,
 		digests:  lease.NewRecords[[32]byte, credential](r, cachedRecords),
 		keys:     lease.NewRecords[string, *keyRecord](r, cachedRecords),
 		people:   lease.NewRecords[string, *personRecord](r, cachedRecords),
@@ -155,9 +155,7 @@ func (a *Authority) Commit(ctx context.Context, group string, f func(tx *sqldb.T
 			return err
 		}
 		for _, ref := range refs {
-			if last, err = lease.Record(ctx, tx, ref.Kind, ref.ID, 0, a.now()); err != nil {
-				return err
-			}
+			lease.Record(tx, ref.Kind, ref.ID, 0, a.now(), &last)
 		}
 		return nil
 	})

@@ -19,10 +19,10 @@ type Change struct {
 	Window int64  // for kinds that belong to a window of the quota, else 0
 }
 
-// Record writes a change as part of the transaction that makes it and returns its number. It comes last there: the
-// row it locks makes numbers commit in order.
-func Record(ctx context.Context, tx *sqldb.Tenant, kind Kind, id string, window int64, at time.Time) (int64, error) {
-	return logChange(ctx, tx, kind, id, window, at)
+// Record writes a change at the end of the transaction that makes it, whose commit sets n to its number: the row it
+// locks makes numbers commit in order, and is locked by all changes there are.
+func Record(tx *sqldb.Tenant, kind Kind, id string, window int64, at time.Time, n *int64) {
+	logChange(tx, kind, id, window, at, n)
 }
 
 // Prune forgets changes from before a time. A replica that has slept past them drops everything instead.

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// How often replicas' rows are read for a confirmation; all that wait share a read.
+// How often replicas' rows are read for a confirmation; all that wait share a read. Under steady changes replicas beat
+// beatsApart, so rarer reads would only find later what they reported.
 const (
 	pollFirst = 5 * time.Millisecond
-	pollEvery = 40 * time.Millisecond
+	pollEvery = beatsApart
 )
 
 // Confirmation says how a change came into force. It is in force on all replicas in any case: those that have not

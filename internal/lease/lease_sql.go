@@ -135,16 +135,11 @@ func (s *sqlStore) Remove(ctx context.Context, id string, beats *int64) error {
 	})
 }
 
-func logChange(ctx context.Context, tx *sqldb.Tenant, kind Kind, id string, window int64, at time.Time) (n int64, err error) {
-	if err = tx.DB().QueryRow(ctx, `UPDATE authority SET n = n + 1 WHERE id = 1 RETURNING n`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("log change: %w", err)
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO change (dealer_group_id, n, kind, subject_id, window_no, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		n, string(kind), id, window, sqldb.At(at))
-	if err != nil {
-		return 0, fmt.Errorf("log change: %w", err)
-	}
-	return n, nil
+func logChange(tx *sqldb.Tenant, kind Kind, id string, window int64, at time.Time, n *int64) {
+	tx.DB().Last(
+		tx.DB().Statement([]any{n}, `UPDATE authority SET n = n + 1 WHERE id = 1 RETURNING n`),
+		tx.Statement(nil, `INSERT INTO change (dealer_group_id, n, kind, subject_id, window_no, created_at)
+			VALUES ($1, (SELECT n FROM authority WHERE id = 1), $2, $3, $4, $5)`, string(kind), id, window, sqldb.At(at)))
 }
 
 func pruneChanges(ctx context.Context, db *sqldb.DB, before time.Time) error {

@@ -99,9 +99,6 @@ func New(store Store, o Options) *Replica {
 // Hold names what is held under the lease.
 func (r *Replica) Hold(h Holder) { r.holder = h }
 
-// Now is the time by this process's clock.
-func (r *Replica) Now() time.Time { return r.opt.Now() }
-
 // StoreNow is the time by the store's clock, which all replicas share: at most half a round trip off.
 func (r *Replica) StoreNow() time.Time {
 	if c := r.clock.Load(); c != nil {

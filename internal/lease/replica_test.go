@@ -53,9 +53,9 @@ func beats(t *testing.T, all ...*Replica) {
 
 func change(t *testing.T, db *sqldb.DB, id string) (n int64) {
 	t.Helper()
-	err := db.Tenant("group").Transact(t.Context(), func(tx *sqldb.Tenant) (err error) {
-		n, err = Record(t.Context(), tx, "api_key", id, 7, time.Now())
-		return err
+	err := db.Tenant("group").Transact(t.Context(), func(tx *sqldb.Tenant) error {
+		Record(tx, "api_key", id, 7, time.Now(), &n)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

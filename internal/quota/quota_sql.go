@@ -107,11 +107,10 @@ func (s *sqlStore) callIn(ctx context.Context, subject Subject, window int64, at
 		if err != nil || n > 0 {
 			return err
 		}
-		if n, err = lease.Record(ctx, tx, Hungry, subject.ID, window, at); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE quota SET called_in = $4 WHERE dealer_group_id = $1 AND subject_id = $2 AND window_no = $3`, subject.ID, window, n)
-		return err
+		lease.Record(tx, Hungry, subject.ID, window, at, &n)
+		tx.DB().Last(tx.Statement(nil, `UPDATE quota SET called_in = (SELECT n FROM authority WHERE id = 1)
+			WHERE dealer_group_id = $1 AND subject_id = $2 AND window_no = $3`, subject.ID, window))
+		return nil
 	})
 	return n, err
 }

@@ -91,6 +91,23 @@ func (db *DB) pipeline(ctx context.Context, statements []Statement) (err error) 
 	return db.classify("batch", err)
 }
 
+// commitWithLast begins another transaction, which database/sql ends in place of the one it knows of. How that goes
+// changes nothing.
+func (db *DB) commitWithLast(ctx context.Context) error {
+	missing := false
+	batch := queue(db.last, &missing)
+	batch.Queue(`COMMIT AND CHAIN`)
+	err := db.own.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() })
+	if err != nil {
+		return err
+	}
+	_ = db.tx.Rollback()
+	if missing {
+		return ErrNoRows
+	}
+	return nil
+}
+
 func queue(statements []Statement, missing *bool) *pgx.Batch {
 	batch, current := &pgx.Batch{}, scope{}
 	for _, s := range statements {

@@ -32,6 +32,42 @@ func kept(t *testing.T, db *sqldb.DB, group string) (n int) {
 	return n
 }
 
+// The last statements are part of the transaction. On PostgreSQL, where others write meanwhile, they lock nothing before.
+func TestLastStatements(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	a := db.Tenant("a")
+	var first string
+	var n int64
+	want := int64(1)
+	err := a.Transact(t.Context(), func(tx *sqldb.Tenant) error {
+		tx.DB().Last(tx.DB().Statement([]any{&n}, `UPDATE authority SET n = n + 1 RETURNING n`), tx.Statement([]any{&first}, keep, "1"))
+		if db.Engine() == sqldb.PostgreSQL {
+			if _, err := db.Exec(t.Context(), `UPDATE authority SET n = n + 10`); err != nil {
+				t.Errorf("locked before the end: %v", err)
+			}
+			want += 10
+		}
+		_, err := tx.Exec(t.Context(), keep, "2")
+		return err
+	})
+	if err != nil || first != "1" || n != want || kept(t, db, "a") != 2 {
+		t.Errorf("%q and number %d, want %d, %d rows: %v", first, n, want, kept(t, db, "a"), err)
+	}
+	for what, last := range map[string]sqldb.Statement{
+		"a fault":         a.Statement(nil, keep, "1"),
+		"without a group": a.Statement(nil, `UPDATE quota SET used = 2`),
+	} {
+		err := a.Transact(t.Context(), func(tx *sqldb.Tenant) error {
+			tx.DB().Last(last)
+			_, err := tx.Exec(t.Context(), keep, "3")
+			return err
+		})
+		if err == nil || kept(t, db, "a") != 2 {
+			t.Errorf("%s: half of it was written, or nothing said: %v", what, err)
+		}
+	}
+}
+
 // TestBatch writes rows of two groups in one transaction: all, or none after an error.
 func TestBatch(t *testing.T) {
 	db := sqldbtest.Open(t, sqldb.Accounts)

@@ -24,9 +24,10 @@ type DB struct {
 	patient bool
 	yields  bool // though patient, it waits for a lock no longer than those who wait behind it can
 	tx      *sql.Tx
-	own     *sql.Conn // of a Line on PostgreSQL
+	own     *sql.Conn // of a Line, or of the transaction, on PostgreSQL
 	scope   scope     // whose rows the transaction sees on PostgreSQL
 	until   time.Time // when a transaction on PostgreSQL has waited long enough; never when zero
+	last    []Statement
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
 	// asking the pool for another would wait for ever. Kept for later transactions after the commit.
 	txStmts map[string]*sql.Stmt
@@ -104,9 +105,12 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 		return f(db)
 	}
 	until := db.waitsUntil()
-	tx, err := db.begin(ctx, s)
+	own, tx, err := db.begin(ctx, s)
 	if err != nil {
 		return db.classify("begin", err)
+	}
+	if own != nil && own != db.own {
+		defer own.Close()
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -114,12 +118,12 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 			panic(p)
 		}
 	}()
-	joined := &DB{pool: db.pool, patient: db.patient, yields: db.yields, tx: tx, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
+	joined := &DB{pool: db.pool, patient: db.patient, yields: db.yields, tx: tx, own: own, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
 	if err := f(joined); err != nil {
 		return errors.Join(err, rollback(tx))
 	}
-	if err := tx.Commit(); err != nil {
-		return db.classify("commit", err)
+	if err := joined.commit(ctx); err != nil {
+		return errors.Join(db.classify("commit", err), rollback(tx))
 	}
 	for query := range joined.txStmts {
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
@@ -127,11 +131,45 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	return nil
 }
 
-func (db *DB) begin(ctx context.Context, s scope) (*sql.Tx, error) {
-	if db.own != nil {
-		return db.own.BeginTx(ctx, nil)
+// begin returns the transaction, and its connection on PostgreSQL.
+func (db *DB) begin(ctx context.Context, s scope) (own *sql.Conn, tx *sql.Tx, err error) {
+	switch {
+	case db.pool.pg == nil:
+		tx, err = db.pool.write.BeginTx(ctx, nil)
+		return nil, tx, err
+	case db.own != nil:
+		own = db.own
+	default:
+		if own, err = db.pool.write.Conn(db.in(ctx, s)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return db.pool.write.BeginTx(db.in(ctx, s), nil)
+	if tx, err = own.BeginTx(ctx, nil); err != nil && own != db.own {
+		_ = own.Close()
+	}
+	return own, tx, err
+}
+
+// Last adds statements to the end of the transaction that is under way; what they read is known once Transact has
+// returned. On PostgreSQL they are one message with the commit, so that what they lock is not held while this process
+// is slow, or stopped.
+func (db *DB) Last(statements ...Statement) { db.last = append(db.last, statements...) }
+
+func (db *DB) commit(ctx context.Context) error {
+	for _, s := range db.last {
+		if s.err != nil {
+			return s.err
+		}
+	}
+	if db.pool.pg != nil && len(db.last) > 0 {
+		return db.commitWithLast(ctx)
+	}
+	for _, s := range db.last {
+		if err := s.run(ctx, db); err != nil {
+			return err
+		}
+	}
+	return db.tx.Commit()
 }
 
 func rollback(tx *sql.Tx) error {

@@ -58,6 +58,9 @@ func OpenPostgres(ctx context.Context, url string, store Store, o PostgresOption
 	if err != nil {
 		return nil, err
 	}
+	if err := ownsSessions(ctx, config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open the %s store: %w", store, err)
+	}
 	p := &postgres{store: store, options: o.filled()}
 	config.MaxConns = int32(p.options.Connections)
 	config.PrepareConn = p.prepare

@@ -49,8 +49,11 @@ func newObserver(log *slog.Logger) *observer {
 }
 
 // watch adds readings that are taken when metrics are asked for.
-func (o *observer) watch(a *auth.Authority) {
+func (o *observer) watch(a *auth.Authority, version string) {
 	o.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "carfluence_build_info", Help: "Always 1; the version of the program.", ConstLabels: prometheus.Labels{"version": version},
+		}, func() float64 { return 1 }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "carfluence_authority_age_seconds", Help: "Since the last good beat; from 2 on credentials can't be checked.",
 		}, func() float64 { return a.Age().Seconds() }),

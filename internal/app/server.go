@@ -94,7 +94,7 @@ func (s *Server) wire(ctx context.Context, version string) (err error) {
 		return err
 	}
 	s.authority = auth.NewAuthority(db, s.ledger, s.log, now)
-	s.observer.watch(s.authority)
+	s.observer.watch(s.authority, version)
 	signer := auth.NewSigner(c.issuer(), c.issuer())
 	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
 	if err != nil {

@@ -44,6 +44,9 @@ func newObserver(log *slog.Logger) *observer {
 		}, []string{"outcome"}),
 		registry: prometheus.NewRegistry(),
 	}
+	for _, status := range []string{feed.RunCompleted, feed.RunFailed, feed.RunHeld} { // from 0: a rise from nothing would be no rise to Prometheus
+		o.files.WithLabelValues(status)
+	}
 	o.registry.MustRegister(o.requests, o.seconds, o.files, o.rows, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // freePort is a TCP port of 127.0.0.1 that nobody listens on.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -91,14 +91,18 @@ func publicFolder(t *testing.T) string {
 
 func TestPostgreSQLThroughAPooler(t *testing.T) {
 	database := sqldbtest.Empty(t)
-	bySession, byTransaction := pooled(t, database, "session"), pooled(t, database, "transaction")
-	for range 2 { // on an empty database, and beside a server
-		onServer(t, byTransaction, "")
-		if _, errOut, code := carfluence(t, t.TempDir(), "serve"); code != 1 || !strings.Contains(errOut, "session mode") {
-			t.Fatalf("a pooler in transaction mode: %d %s", code, errOut)
+	bySession, byTransaction := databases{accounts: pooled(t, database, "session")}, databases{accounts: pooled(t, database, "transaction")}
+	refused := func(args ...string) {
+		t.Helper()
+		data := t.TempDir()
+		byTransaction.place(data)
+		if _, errOut, code := carfluence(t, data, args...); code != 1 || !strings.Contains(errOut, "session mode") {
+			t.Errorf("%v through a pooler in transaction mode: %d %s", args, code, errOut)
 		}
-		onServer(t, bySession, "")
-		s := serve(t, t.TempDir())
+	}
+	for range 2 {
+		refused("serve")
+		s := bySession.serve(t, 1)[0]
 		key := s.feedKey()
 		source := s.source(key, s.dealer(key, fmt.Sprint("Store of ", s.cmd.Process.Pid)), "Nightly")
 		if r, err := source.upload("stock.csv", strings.NewReader(feedText("A", 40, 10_000, "x"))); err != nil || r.StatusCode != 202 {
@@ -107,10 +111,7 @@ func TestPostgreSQLThroughAPooler(t *testing.T) {
 		if l := source.finished(1, time.Minute)[0]; l.text("status") != "completed" {
 			t.Errorf("%v", l)
 		}
-		onServer(t, byTransaction, "")
-		if _, errOut, code := carfluence(t, t.TempDir(), "user", "list"); code != 1 || !strings.Contains(errOut, "session mode") {
-			t.Errorf("a command through a pooler in transaction mode: %d %s", code, errOut)
-		}
+		refused("user", "list") // beside a server
 		s.stop()
 	}
 }

@@ -15,37 +15,28 @@ import (
 	"carfluence/internal/sqldb/sqldbtest"
 )
 
-// administer runs statements as the administrator's role, in a database of a test.
-func administer(t *testing.T, database string, statements ...string) {
+// as are the databases' URLs for another role.
+func (d databases) as(t *testing.T, role string) (urls []string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), sqldbtest.AdminURL(database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	for _, s := range statements {
-		if _, err := conn.Exec(t.Context(), s); err != nil {
-			t.Fatalf("%s: %v", s, err)
+	for _, database := range []string{d.accounts, d.stock} {
+		if database == "" {
+			continue
 		}
+		u, err := url.Parse(sqldbtest.AdminURL(database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.Host == "" { // on a socket the user stands in the query
+			q := u.Query()
+			q.Set("user", role)
+			q.Set("password", role)
+			u.RawQuery = q.Encode()
+		} else {
+			u.User = url.UserPassword(role, role)
+		}
+		urls = append(urls, u.String())
 	}
-}
-
-// as is a database's URL for another role.
-func as(t *testing.T, database, role string) string {
-	t.Helper()
-	u, err := url.Parse(sqldbtest.AdminURL(database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.Host == "" { // on a socket the user stands in the query
-		q := u.Query()
-		q.Set("user", role)
-		q.Set("password", role)
-		u.RawQuery = q.Encode()
-	} else {
-		u.User = url.UserPassword(role, role)
-	}
-	return u.String()
+	return urls
 }
 
 // script runs one of the scripts that operators are given.
@@ -55,18 +46,16 @@ func script(t *testing.T, name string, args ...string) (out string, err error) {
 	return string(b), err
 }
 
-// backupRole makes the role that docs/postgresql.md gives backups.
+// backupRole makes the role that docs/postgresql.md gives to backups.
 func backupRole(t *testing.T, database string) (role string) {
 	t.Helper()
+	conn := administer(t, database)
 	role = fmt.Sprintf("carfluence_backup_%d", time.Now().UnixNano())
-	administer(t, database, `CREATE ROLE `+role+` LOGIN PASSWORD '`+role+`' BYPASSRLS IN ROLE pg_read_all_data`)
+	if _, err := conn.Exec(t.Context(), `CREATE ROLE `+role+` LOGIN PASSWORD '`+role+`' BYPASSRLS IN ROLE pg_read_all_data`); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		conn, err := pgx.Connect(context.Background(), sqldbtest.AdminURL(database))
-		if err == nil {
-			_, err = conn.Exec(context.Background(), `DROP ROLE `+role)
-			_ = conn.Close(context.Background())
-		}
-		if err != nil {
+		if _, err := conn.Exec(context.Background(), `DROP ROLE `+role); err != nil {
 			t.Error(err)
 		}
 	})
@@ -75,15 +64,16 @@ func backupRole(t *testing.T, database string) (role string) {
 
 func TestPostgreSQLBackupCanBeRestored(t *testing.T) {
 	command(t, "pg_dump")
-	t.Run("one database", func(t *testing.T) { backUpAndRestore(t, sqldbtest.Empty(t), "", sqldbtest.Empty(t), "") })
+	t.Run("one database", func(t *testing.T) {
+		backUpAndRestore(t, databases{accounts: sqldbtest.Empty(t)}, databases{accounts: sqldbtest.Empty(t)})
+	})
 	t.Run("two", func(t *testing.T) {
-		backUpAndRestore(t, sqldbtest.Empty(t), sqldbtest.Empty(t), sqldbtest.Empty(t), sqldbtest.Empty(t))
+		backUpAndRestore(t, databases{sqldbtest.Empty(t), sqldbtest.Empty(t)}, databases{sqldbtest.Empty(t), sqldbtest.Empty(t)})
 	})
 }
 
-func backUpAndRestore(t *testing.T, accounts, stock, newAccounts, newStock string) {
-	onServer(t, accounts, stock)
-	s := serve(t, t.TempDir())
+func backUpAndRestore(t *testing.T, old, empty databases) {
+	s := old.serve(t, 1)[0]
 	admin, key := s.login(), s.feedKey()
 	writer := s.key(admin, 1_000_000, "inventory:read", "inventory:write")
 	source := s.source(key, s.dealer(key, "Main Street"), "Nightly")
@@ -92,16 +82,9 @@ func backUpAndRestore(t *testing.T, accounts, stock, newAccounts, newStock strin
 	}
 	source.finished(1, time.Minute)
 
-	role := backupRole(t, accounts)
-	given := func(database, stock, role string) []string {
-		list := []string{as(t, database, role)}
-		if stock != "" {
-			list = append(list, as(t, stock, role))
-		}
-		return list
-	}
+	role := backupRole(t, old.accounts)
 	own := "carfluence_test"
-	if out, err := script(t, "backup-postgres.sh", append([]string{filepath.Join(t.TempDir(), "copy")}, given(accounts, stock, own)...)...); err == nil || !strings.Contains(out, "row-level security") {
+	if out, err := script(t, "backup-postgres.sh", append([]string{filepath.Join(t.TempDir(), "copy")}, old.as(t, own)...)...); err == nil || !strings.Contains(out, "row-level security") {
 		t.Errorf("the servers' own role: %v %s", err, out)
 	}
 	w := write(t, s, writer, "2FT", 4)
@@ -116,7 +99,7 @@ func backUpAndRestore(t *testing.T, accounts, stock, newAccounts, newStock strin
 		return len(before) > 50
 	})
 	copies := filepath.Join(t.TempDir(), "copy")
-	args := append([]string{copies}, given(accounts, stock, role)...)
+	args := append([]string{copies}, old.as(t, role)...)
 	if out, err := script(t, "backup-postgres.sh", args...); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
@@ -129,15 +112,14 @@ func backUpAndRestore(t *testing.T, accounts, stock, newAccounts, newStock strin
 	}
 	s.stop()
 
-	args = append([]string{copies}, given(newAccounts, newStock, own)...)
+	args = append([]string{copies}, empty.as(t, own)...)
 	if out, err := script(t, "restore-postgres.sh", args...); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
 	if out, err := script(t, "restore-postgres.sh", args...); err == nil || !strings.Contains(out, "already") {
 		t.Errorf("a second restore: %v %s", err, out)
 	}
-	onServer(t, newAccounts, newStock)
-	r := serve(t, t.TempDir())
+	r := empty.serve(t, 1)[0]
 	if strings.Contains(r.output(), "Made dealer group") {
 		t.Error("the restored databases were taken for new ones")
 	}
@@ -161,29 +143,26 @@ func backUpAndRestore(t *testing.T, accounts, stock, newAccounts, newStock strin
 		t.Errorf("a file after the restore: %v", l)
 	}
 	r.stop()
-	checkRestored(t, newAccounts, newStock)
+	checkRestored(t, empty)
 }
 
 // checkRestored looks for what a server would not show: who owns the tables, and row-level security.
-func checkRestored(t *testing.T, accounts, stock string) {
+func checkRestored(t *testing.T, d databases) {
 	t.Helper()
 	tables := 0
-	for _, database := range []string{accounts, stock} {
+	for _, database := range []string{d.accounts, d.stock} {
 		if database == "" {
 			continue
 		}
-		administer(t, database, `DO $$ BEGIN
-			IF EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-				WHERE n.nspname IN ('accounts', 'stock') AND pg_get_userbyid(c.relowner) <> 'carfluence_test') THEN RAISE 'another owner'; END IF;
-		END $$`)
 		conn, err := pgx.Connect(t.Context(), database)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var n int
-		err = conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE c.relforcerowsecurity AND c.relrowsecurity`).Scan(&n)
-		if err != nil {
-			t.Fatal(err)
+		var n, foreign int
+		err = conn.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE relrowsecurity AND relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)),
+			count(*) FILTER (WHERE relowner <> CAST(current_user AS REGROLE)) FROM pg_class c WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('accounts', 'stock'))`).Scan(&n, &foreign)
+		if err != nil || foreign > 0 {
+			t.Errorf("%d tables and sequences belong to somebody else, %v", foreign, err)
 		}
 		tables += n
 		for _, table := range []string{"accounts.api_key", "stock.vehicle"} {

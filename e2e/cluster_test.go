@@ -85,14 +85,16 @@ func (c *cluster) leaveRoot() {
 	c.give(c.folder)
 }
 
-// give makes a folder the server's own.
-func (c *cluster) give(folder string) {
+// give makes files the server's own.
+func (c *cluster) give(files ...string) {
 	c.t.Helper()
 	if c.as == nil {
 		return
 	}
-	if err := os.Chown(folder, int(c.as.Credential.Uid), int(c.as.Credential.Gid)); err != nil {
-		c.t.Fatal(err)
+	for _, file := range files {
+		if err := os.Chown(file, int(c.as.Credential.Uid), int(c.as.Credential.Gid)); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 }
 
@@ -170,14 +172,21 @@ func (c *cluster) kill(how syscall.Signal) {
 	<-c.ended
 }
 
-// exec runs statements as the administrator.
-func (c *cluster) exec(statements ...string) {
+// connect is a connection of the administrator.
+func (c *cluster) connect() *pgx.Conn {
 	c.t.Helper()
 	conn, err := pgx.Connect(c.t.Context(), c.url("postgres", "postgres"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer conn.Close(context.Background())
+	c.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// exec runs statements as the administrator.
+func (c *cluster) exec(statements ...string) {
+	c.t.Helper()
+	conn := c.connect()
 	for _, s := range statements {
 		if _, err := conn.Exec(c.t.Context(), s); err != nil {
 			c.t.Fatalf("%s: %v", s, err)

@@ -62,7 +62,7 @@ func TestPostgreSQLReplicasShareALimitWhenOneIsKilled(t *testing.T) {
 	for round := range rounds(1, 10) {
 		dies := rs.all[1+round%2]
 		rs.within("one killed", rs.spend(rs.key(), evenly, 20, dies.kill), surplus)
-		rs.all[1+round%2] = rs.start(dies.data, rs.database)
+		rs.all[1+round%2] = rs.start(dies.data)
 		rs.together()
 	}
 }
@@ -188,7 +188,7 @@ func TestPostgreSQLRevocationsAreInForceOnEveryReplica(t *testing.T) {
 			dead, others := rs.without(1 + round%2)
 			dead.kill()
 			rs.revoke(32, others, true)
-			rs.all[1+round%2] = rs.start(dead.data, rs.database)
+			rs.all[1+round%2] = rs.start(dead.data)
 			rs.together()
 		}
 	})

@@ -66,6 +66,9 @@ install_tools() {
   need ssh-audit ssh-audit
   need strace strace
   need sqlite3 sqlite3
+  need promtool prometheus
+  need pgbouncer pgbouncer
+  need haproxy haproxy
   /usr/bin/python3 -c 'import paramiko' 2>/dev/null || need '' python3-paramiko
 }
 
@@ -124,7 +127,7 @@ browser_tests() {
 on_postgres() {
   local folders
   folders=$(git grep -l 'sqldb/sqldbtest"' -- 'internal/*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|' | tr '\n' ' ')
-  scripts/postgres.sh bash -ec "go test -count=1 -short $folders; go test -count=1 -parallel 4 ./e2e"
+  scripts/postgres.sh bash -ec "go test -count=1 -short $folders; CARFLUENCE_REQUIRE_TOOLS=1 go test -count=1 -parallel 4 ./e2e"
 }
 
 # sftp_clients runs the tests that need real SFTP clients again, with them required.

@@ -90,6 +90,7 @@ func (s *Server) wireFeeds(ctx context.Context) (err error) {
 		return err
 	}
 	s.Feeds.Ended = s.observer.fileEnded
+	s.observer.registry.MustRegister(newStoreReadings(s.stores, s.jobs))
 	s.Dealers.Fed = s.Feeds.OfDealership
 	if err := os.RemoveAll(s.Feeds.Spool); err != nil { // what a killed process left; nobody else works in the folder
 		return fmt.Errorf("spool: %w", err)

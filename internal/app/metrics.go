@@ -45,13 +45,19 @@ func newObserver(log *slog.Logger) *observer {
 		}, []string{"outcome"}),
 		registry: prometheus.NewRegistry(),
 	}
+	for _, status := range []string{feed.RunCompleted, feed.RunFailed, feed.RunHeld} { // from 0: a rise from nothing would be no rise to Prometheus
+		o.files.WithLabelValues(status)
+	}
 	o.registry.MustRegister(o.requests, o.seconds, o.files, o.rows, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }
 
 // watch adds readings that are taken when metrics are asked for.
-func (o *observer) watch(a *auth.Authority, l *quota.Ledger) {
+func (o *observer) watch(a *auth.Authority, l *quota.Ledger, version string) {
 	o.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "carfluence_build_info", Help: "Always 1; the version of the program.", ConstLabels: prometheus.Labels{"version": version},
+		}, func() float64 { return 1 }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "carfluence_authority_age_seconds", Help: "Since the last good beat; from 2 on credentials can't be checked.",
 		}, func() float64 { return a.Age().Seconds() }),

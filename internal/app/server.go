@@ -106,7 +106,7 @@ func (s *Server) wire(ctx context.Context, version string, now func() time.Time)
 		return err
 	}
 	s.authority = auth.NewSharedAuthority(s.replica, db, s.ledger, s.log)
-	s.observer.watch(s.authority, s.ledger)
+	s.observer.watch(s.authority, s.ledger, version)
 	signer := auth.NewSigner(c.issuer(), c.issuer())
 	verifier, err := auth.NewVerifier(c.issuer(), c.issuer(), maxTokens)
 	if err != nil {

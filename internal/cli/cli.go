@@ -237,7 +237,7 @@ func (b *backupCommand) Run(c *console) error {
 		return usageError{err}
 	}
 	if b.OnServer() {
-		return usageError{fmt.Errorf("backup copies embedded databases; copy those on PostgreSQL with pg_dump as a role that row-level security does not bind (a superuser), and keep CARFLUENCE_SECRET in another safe place")}
+		return usageError{fmt.Errorf("backup copies embedded databases; copy those on PostgreSQL with scripts/backup-postgres.sh (pg_dump as a role that row-level security does not bind), and keep CARFLUENCE_SECRET in another safe place")}
 	}
 	s, err := openExisting(c, b.Store)
 	if err != nil {

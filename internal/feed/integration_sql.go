@@ -124,12 +124,13 @@ func storedIntegration(err error) error {
 	return nil
 }
 
-// deleteIntegration takes all rows of an integration; login, keys and runs go with its own.
+// deleteIntegration takes all rows of an integration; keys and runs go with its own.
 func deleteIntegration(ctx context.Context, t *sqldb.Tenant, id string) error {
 	const runs = `(SELECT id FROM feed_run WHERE dealer_group_id = $1 AND integration_id = $2)`
 	for _, statement := range []string{
 		`DELETE FROM feed_file WHERE dealer_group_id = $1 AND run_id IN ` + runs,
 		`DELETE FROM feed_problem WHERE dealer_group_id = $1 AND run_id IN ` + runs,
+		`DELETE FROM sftp_login WHERE dealer_group_id = $1 AND integration_id = $2`,
 		`DELETE FROM integration WHERE dealer_group_id = $1 AND id = $2`,
 	} {
 		if _, err := t.Exec(ctx, statement, id); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
@@ -90,4 +91,40 @@ func (q *Queue) adoptOrphans(ctx context.Context, own string) error {
 func (q *Queue) workersAtWork(ctx context.Context) ([]string, error) {
 	rows, err := q.stock.Query(ctx, `SELECT DISTINCT coalesce(attempted_by[array_upper(attempted_by, 1)], '') FROM river_job WHERE state = 'running'`)
 	return sqldb.Collect(rows, err, func(r *sqldb.Rows) (id string, err error) { return id, r.Scan(&id) })
+}
+
+// Load is what a queue has to do.
+type Load struct {
+	Jobs  map[string]int64 // by state: LoadStates
+	Delay time.Duration    // since the job that waits longest could have begun
+}
+
+// LoadStates are the states of jobs that somebody has to work, or to look at: available (could begin), running, scheduled
+// (put off), retryable (has failed and is tried again), discarded (given up).
+var LoadStates = []string{"available", "running", "scheduled", "retryable", "discarded"}
+
+// Load counts the jobs of all processes that work the store.
+func (q *Queue) Load(ctx context.Context) (l Load, err error) {
+	l.Jobs = map[string]int64{}
+	rows, err := q.stock.Query(ctx, `SELECT state, count(*) FROM river_job WHERE state IN ('available', 'running', 'scheduled', 'retryable', 'discarded') GROUP BY state`)
+	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
+		var state string
+		var n int64
+		err := r.Scan(&state, &n)
+		l.Jobs[state] = n
+		return struct{}{}, err
+	})
+	if err != nil {
+		return l, err
+	}
+	var since time.Time
+	err = q.stock.QueryRow(ctx, `SELECT scheduled_at FROM river_job WHERE state = 'available' ORDER BY scheduled_at LIMIT 1`).Scan(&since)
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return l, nil
+	case err != nil:
+		return l, err
+	}
+	l.Delay = max(0, time.Since(since))
+	return l, nil
 }

@@ -563,3 +563,33 @@ func TestAQueueToldToStopBeforeItBeganEndsInOrder(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTheLoadOfAQueue(t *testing.T) {
+	db := sqldbtest.Open(t, sqldb.Stock)
+	q, log := newQueue(t, db, job.Options{Workers: 1})
+	if l, err := q.Load(t.Context()); err != nil || len(l.Jobs) != 0 || l.Delay != 0 {
+		t.Errorf("an empty queue: %v, %v", l, err)
+	}
+	enqueue(t, q, db, 1, 2, 3)
+	began, goOn := make(chan int, 3), make(chan bool)
+	job.Handle(q, job.Worker[importFile]{Work: func(_ context.Context, a importFile) error {
+		began <- a.File
+		<-goOn
+		return nil
+	}})
+	var waited time.Duration
+	eventually(t, "nobody sees the jobs wait", func() bool {
+		l, err := q.Load(t.Context())
+		if err != nil || l.Jobs["available"] != 3 {
+			t.Fatal(l, err)
+		}
+		waited = l.Delay
+		return waited > 100*time.Millisecond
+	})
+	run(t, q, log)
+	defer close(goOn)
+	receive(t, began)
+	if l, err := q.Load(t.Context()); err != nil || l.Jobs["running"] != 1 || l.Jobs["available"] != 2 || l.Delay < waited || l.Delay > soon {
+		t.Errorf("one of three at work: %v, %v", l, err)
+	}
+}

@@ -65,6 +65,9 @@ func openPostgres(ctx context.Context, url string, store Store, o PostgresOption
 	if err != nil {
 		return nil, err
 	}
+	if err := ownsSessions(ctx, config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open the %s store: %w", store, err)
+	}
 	steps, err := stepsOf(files, store)
 	if err != nil {
 		return nil, err

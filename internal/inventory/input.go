@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -128,7 +127,7 @@ const computed = "|vin_status|days_on_lot|source_integration_id|created_at|updat
 func Computed(name string) bool { return strings.Contains(computed, "|"+name+"|") }
 
 func (r *inputReader) member(name string, value []byte) {
-	pointer := r.pointer + "/" + escapePointer(name)
+	pointer := errs.Member(r.pointer, name)
 	if name == "vin" {
 		r.vin(pointer, value)
 		return
@@ -358,7 +357,7 @@ func (r *inputReader) mapping(f Field, pointer string, raw []byte) string {
 	b, n := []byte{'{'}, 0
 	err := eachMember(raw, func(name string, value []byte) {
 		text, isText := stringOf(value)
-		at := pointer + "/" + escapePointer(name)
+		at := errs.Member(pointer, name)
 		switch {
 		case !isText && (!r.patch || string(value) != "null"):
 			r.fault(at, "must be a string")
@@ -412,9 +411,4 @@ func mergeMap(stored, patch string) string {
 		merged[name] = *text
 	}
 	return MapOf(merged)
-}
-
-// escapePointer escapes a member's name for a JSON pointer in its URI fragment form (RFC 6901 section 6).
-func escapePointer(name string) string {
-	return url.PathEscape(strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1"))
 }

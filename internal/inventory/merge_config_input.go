@@ -113,7 +113,7 @@ func (c *MergeConfigChange) member(name string, value []byte) {
 	case "id", "status", "createdAt", "updatedAt":
 		c.fault("#/"+name, "can't be set")
 	default:
-		c.fault("#/"+escapePointer(name), "is not a member of a merge config")
+		c.fault(errs.Member("#", name), "is not a member of a merge config")
 	}
 }
 
@@ -157,7 +157,7 @@ func integrationID(text string) string { return cmp.Or(strings.ToLower(text), "-
 
 func (c *MergeConfigChange) readFields(raw []byte) {
 	err := eachMember(raw, func(name string, value []byte) {
-		pointer := "#/fieldPriority/" + escapePointer(name)
+		pointer := errs.Member("#/fieldPriority", name)
 		if detail := noMergeField(name); detail != "" {
 			c.fault(pointer, detail)
 			return
@@ -243,7 +243,7 @@ func (c *MergeConfigChange) applySettings(to *MergeSettings) {
 			continue
 		}
 		if gone(id) {
-			c.fault("#/fieldPriority/"+escapePointer(name), notAmongSources)
+			c.fault(errs.Member("#/fieldPriority", name), notAmongSources)
 		}
 		chosen[name] = id
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -59,7 +58,7 @@ func ValidateOwn(own map[string]*string) []errs.Fault {
 	for _, column := range slices.Sorted(maps.Keys(own)) {
 		detail := cmp.Or(faultOfColumn(column, seen), faultOfTarget(own[column], named))
 		if detail != "" {
-			faults = append(faults, errs.At("#/mappings/"+escapePointer(column), detail))
+			faults = append(faults, errs.At(errs.Member("#/mappings", column), detail))
 		}
 	}
 	return faults
@@ -162,9 +161,4 @@ func targetNames() []string {
 		}
 	}
 	return names
-}
-
-// escapePointer escapes a member's name for a JSON pointer in its URI fragment form (RFC 6901 section 6).
-func escapePointer(name string) string {
-	return url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 }

@@ -9,6 +9,7 @@ import (
 	"carfluence/internal/inventory"
 	"carfluence/internal/rule"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // The schedule runs the rules of groups for which a day has begun, and of no others.
@@ -28,8 +29,8 @@ func TestADayBegins(t *testing.T) {
 		}
 		tenant := s.stores.Stock.Tenant(g.ID)
 		tenants = append(tenants, tenant)
-		c := inventory.Change{VIN: vin}
-		c.Put(inventory.Make, "Ford")
+		c := vehicle.Change{VIN: vin}
+		c.Put(vehicle.Make, "Ford")
 		if _, _, err := s.Stock.Upsert(t.Context(), tenant, c, inventory.Source{Name: inventory.SourceAPI}); err != nil {
 			t.Fatal(err)
 		}
@@ -47,8 +48,8 @@ func TestADayBegins(t *testing.T) {
 	}
 	for i, want := range []string{"2.00", ""} {
 		v, err := s.Stock.Get(t.Context(), tenants[i], vin, "")
-		if err != nil || v.Values[inventory.Price] != want {
-			t.Errorf("group %d: price %q, want %q; %v", i, v.Values[inventory.Price], want, err)
+		if err != nil || v.Values[vehicle.Price] != want {
+			t.Errorf("group %d: price %q, want %q; %v", i, v.Values[vehicle.Price], want, err)
 		}
 	}
 }
@@ -63,10 +64,10 @@ func TestRefreshesAreJobs(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		changes := make([]inventory.Change, 2001)
+		changes := make([]vehicle.Change, 2001)
 		for i := range changes {
 			changes[i].VIN = "1FTEW1EF8HF" + string([]byte{'0' + byte(i/1000), '0' + byte(i/100%10), '0' + byte(i/10%10), '0' + byte(i%10), '0', '0'})
-			changes[i].Put(inventory.Make, "Ford")
+			changes[i].Put(vehicle.Make, "Ford")
 		}
 		if _, err := w.Apply(t.Context(), changes); err != nil {
 			return err

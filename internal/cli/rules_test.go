@@ -9,6 +9,7 @@ import (
 	"carfluence/internal/auth"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rule"
+	"carfluence/internal/vehicle"
 )
 
 // Files that commands load pass through the rules, and do again when these have changed, though they hold nothing new.
@@ -40,8 +41,8 @@ func TestCommandsApplyRules(t *testing.T) {
 		t.Helper()
 		stock.Committed(g.ID)
 		v, err := stock.Get(t.Context(), tenant, vin, "")
-		if err != nil || v.Values[inventory.Price] != want {
-			t.Errorf("%s: %s, %v; want %s", vin, v.Values[inventory.Price], err, want)
+		if err != nil || v.Values[vehicle.Price] != want {
+			t.Errorf("%s: %s, %v; want %s", vin, v.Values[vehicle.Price], err, want)
 		}
 	}
 	const imported, pushed = "1FTFW1E84NFA10001", "2HGFE2F52PH500002"

@@ -5,6 +5,7 @@ package errs
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -108,6 +109,14 @@ func UnavailableFor(retry time.Duration, detail string, cause error) *Error {
 
 // At names a fault in a body by JSON pointer fragment ("#/name").
 func At(pointer, detail string) Fault { return Fault{Pointer: pointer, Detail: detail} }
+
+// Member is the pointer to a member of the object that a pointer names.
+func Member(pointer, name string) string {
+	return pointer + "/" + url.PathEscape(memberEscapes.Replace(name))
+}
+
+// memberEscapes are those of RFC 6901; its URI fragment form (section 6) escapes further.
+var memberEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // In names a fault in a query, path or header parameter.
 func In(parameter, detail string) Fault { return Fault{Parameter: parameter, Detail: detail} }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"carfluence/internal/audit"
-	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
+	"carfluence/internal/vehicle"
 )
 
 // largeFile is a file of n vehicles in the 34-column layout.
@@ -72,7 +72,7 @@ func opener(text string) func() (io.ReadCloser, error) {
 func BenchmarkMap(b *testing.B) {
 	const rows = 20_000
 	text := largeFile(rows, 20_000)
-	clean := inventory.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	clean := vehicle.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		rd, m, err := open(strings.NewReader(text), "a.csv", mapping.Options{})

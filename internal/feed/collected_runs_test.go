@@ -12,6 +12,7 @@ import (
 	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
+	"carfluence/internal/vehicle"
 )
 
 // collected is where sample feeds of the trade lie beside the project on some machines; they are not ours to
@@ -130,13 +131,13 @@ func TestCollectedSourcesOfOneVIN(t *testing.T) {
 		if err != nil {
 			continue // only in the second
 		}
-		shown := w.field(vin, inventory.Price)
+		shown := w.field(vin, vehicle.Price)
 		theirs, err := w.Stock.Get(t.Context(), w.t, vin, homenet.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := theirs.Values[inventory.Price]; want != "" && shown != want || want == "" && shown != own.Values[inventory.Price] {
-			t.Errorf("%s: shown %s, vauto %s, homenet %s", vin, shown, own.Values[inventory.Price], want)
+		if want := theirs.Values[vehicle.Price]; want != "" && shown != want || want == "" && shown != own.Values[vehicle.Price] {
+			t.Errorf("%s: shown %s, vauto %s, homenet %s", vin, shown, own.Values[vehicle.Price], want)
 		}
 		more++
 	}

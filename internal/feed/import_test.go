@@ -23,6 +23,7 @@ import (
 	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -95,8 +96,8 @@ func TestImportReportsWhatBecameOfEachRow(t *testing.T) {
 		t.Errorf("format %+v", r.Format)
 	}
 	// The last row of a VIN counts.
-	if v := f.vehicle(t, "1FTFW1E84NFA10001"); v.Values[inventory.Price] != "44995.00" || v.Values[inventory.StockNumber] != "A12" {
-		t.Errorf("twice in the file: %s, %s", v.Values[inventory.Price], v.Values[inventory.StockNumber])
+	if v := f.vehicle(t, "1FTFW1E84NFA10001"); v.Values[vehicle.Price] != "44995.00" || v.Values[vehicle.StockNumber] != "A12" {
+		t.Errorf("twice in the file: %s, %s", v.Values[vehicle.Price], v.Values[vehicle.StockNumber])
 	}
 	// The same file again changes nothing, the superseded row included.
 	again := f.load(t, in)
@@ -113,8 +114,8 @@ func TestAbsentColumnsLeaveValuesAloneEmptyCellsErase(t *testing.T) {
 		t.Errorf("counts: %s", numbers(r))
 	}
 	v := f.vehicle(t, "1FTFW1E84NFA10001")
-	if v.Values[inventory.Price] != "" || v.Values[inventory.ExteriorColor] != "Red" || v.Values[inventory.DealershipID] == "" {
-		t.Errorf("price %q, colour %q, dealership %q", v.Values[inventory.Price], v.Values[inventory.ExteriorColor], v.Values[inventory.DealershipID])
+	if v.Values[vehicle.Price] != "" || v.Values[vehicle.ExteriorColor] != "Red" || v.Values[vehicle.DealershipID] == "" {
+		t.Errorf("price %q, colour %q, dealership %q", v.Values[vehicle.Price], v.Values[vehicle.ExteriorColor], v.Values[vehicle.DealershipID])
 	}
 }
 
@@ -155,7 +156,7 @@ func TestRowsFindTheirDealership(t *testing.T) {
 		t.Errorf("%s, made %v", numbers(r), r.DealersCreated)
 	}
 	for _, vin := range []string{"1FTFW1E84NFA10001", "2HGFE2F52PH500002", "5N1AT3BA5MC700003", "4T1G11AK2LU300004"} {
-		if id := f.vehicle(t, vin).Values[inventory.DealershipID]; id != store.ID {
+		if id := f.vehicle(t, vin).Values[vehicle.DealershipID]; id != store.ID {
 			t.Errorf("%s is held by %q", vin, id)
 		}
 	}
@@ -314,8 +315,8 @@ func TestCollectedFilesGiveTheirVehicles(t *testing.T) {
 			price = fmt.Sprintf("%d.00", *want.Price)
 		}
 		v := &f.vehicle(t, want.VIN).Values
-		if v[inventory.Price] != price || v[inventory.StockNumber] != want.StockNumber || v[inventory.DateInStock] != want.DateInStock {
-			t.Errorf("%s: %s %s %s", want.VIN, v[inventory.Price], v[inventory.StockNumber], v[inventory.DateInStock])
+		if v[vehicle.Price] != price || v[vehicle.StockNumber] != want.StockNumber || v[vehicle.DateInStock] != want.DateInStock {
+			t.Errorf("%s: %s %s %s", want.VIN, v[vehicle.Price], v[vehicle.StockNumber], v[vehicle.DateInStock])
 		}
 	}
 	if again := f.load(t, fromCollected(t, "derived/vauto-34col.csv")); numbers(again) != "0 0 80 0" {

@@ -14,6 +14,7 @@ import (
 	"carfluence/internal/mapping"
 	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -261,7 +262,7 @@ func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writ
 
 // batch is a stretch of the file, mapped.
 type batch struct {
-	changes []inventory.Change
+	changes []vehicle.Change
 	hashes  []uint64          // of the rows they were read from, 0 for one to be read again
 	entries []mapping.Problem // in order of lines
 	bytes   int64             // of the file read so far
@@ -288,7 +289,7 @@ func (l *loading) read(ctx context.Context, f io.Reader, out chan<- batch) {
 		send(batch{err: err})
 		return
 	}
-	clean := inventory.Cleaner{Now: l.now}
+	clean := vehicle.Cleaner{Now: l.now}
 	for row := int64(0); ; {
 		b, end := l.mapRows(rd, clean, &row)
 		if !send(b) || end || b.err != nil {
@@ -300,7 +301,7 @@ func (l *loading) read(ctx context.Context, f io.Reader, out chan<- batch) {
 // skimmed is how many rows without news make a batch: so many that progress is seen.
 const skimmed = 20 * batchRows
 
-func (l *loading) mapRows(rd *sheet.Reader, clean inventory.Cleaner, at *int64) (b batch, end bool) {
+func (l *loading) mapRows(rd *sheet.Reader, clean vehicle.Cleaner, at *int64) (b batch, end bool) {
 	for len(b.changes) < batchRows && len(b.entries) < batchRows && b.rows < skimmed {
 		row, err := rd.Next()
 		if errors.Is(err, io.EOF) {
@@ -321,7 +322,7 @@ func (l *loading) mapRows(rd *sheet.Reader, clean inventory.Cleaner, at *int64) 
 	return b, false
 }
 
-func (l *loading) mapRow(b *batch, clean inventory.Cleaner, row sheet.Row) {
+func (l *loading) mapRow(b *batch, clean vehicle.Cleaner, row sheet.Row) {
 	change, notes, fault := l.survey.mapping.Map(clean, row)
 	b.entries = append(b.entries, notes...)
 	if fault != nil {
@@ -364,7 +365,7 @@ func (l *loading) write(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writ
 		} else if b.hashes[i] != 0 {
 			c.Hash = rowAt(b.hashes[i], p.id)
 		}
-		c.Put(inventory.DealershipID, p.id)
+		c.Put(vehicle.DealershipID, p.id)
 		kept = append(kept, *c)
 	}
 	outcomes, err := w.Apply(ctx, kept)

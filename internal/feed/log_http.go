@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"carfluence/internal/auth"
-	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // LogBody is what became of a file, in short.
@@ -71,7 +71,7 @@ func logBodyOf(r Run) LogBody {
 func (r *Run) hideFaults(p auth.Principal) {
 	for i := range r.Report.Rules {
 		if f := &r.Report.Rules[i]; f.Hidden && !p.Scopes.Has(auth.Admin) {
-			f.Reason = inventory.HiddenReason
+			f.Reason = vehicle.HiddenReason
 		}
 	}
 }

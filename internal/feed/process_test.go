@@ -23,6 +23,7 @@ import (
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
 )
 
 const testGroup = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c01"
@@ -139,7 +140,7 @@ func (w *works) problems(r Run) string {
 }
 
 // field of a vehicle as the inventory shows it, "-" when it holds no such vehicle.
-func (w *works) field(vin string, f inventory.Field) string {
+func (w *works) field(vin string, f vehicle.Field) string {
 	w.Helper()
 	v, err := w.Stock.Get(w.Context(), w.t, vin, "")
 	if errs.KindOf(err) == errs.KindNotFound {
@@ -198,7 +199,7 @@ func TestAFileBecomesInventory(t *testing.T) {
 	in := w.integration(mapping.TypeCustom)
 	w.completes(in, "stock.csv", stockFile(0, 3, "10000"), Counts{Total: 3, Created: 3})
 	w.completes(in, "stock.csv", stockFile(0, 4, "10000")+testVIN(0)+",S0,9000,Red\n", Counts{Total: 5, Created: 1, Updated: 4, Warnings: 1})
-	if got := w.field(testVIN(0), inventory.Price); got != "9000.00" {
+	if got := w.field(testVIN(0), vehicle.Price); got != "9000.00" {
 		t.Errorf("the last row does not win: %s", got)
 	}
 	in, err := w.Integration(t.Context(), w.t, in.ID)
@@ -231,7 +232,7 @@ func TestTheSameBytesAreNotReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := w.drop(in, "c.csv", file); r.Report.Repeated || w.field(testVIN(0), inventory.MSRP) != "10000.00" {
+	if r := w.drop(in, "c.csv", file); r.Report.Repeated || w.field(testVIN(0), vehicle.MSRP) != "10000.00" {
 		t.Errorf("a new mapping is not applied: %+v", r.Counts)
 	}
 }
@@ -256,8 +257,8 @@ func TestAbsentColumnsEraseNothing(t *testing.T) {
 	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "a.csv", "VIN,Price,Color\n"+testVIN(0)+",100,Red\n")
 	r := w.drop(in, "a.csv", "VIN,Color,Mileage\n"+testVIN(0)+",,5\n")
-	if w.field(testVIN(0), inventory.Price) != "100.00" || w.field(testVIN(0), inventory.ExteriorColor) != "" {
-		t.Errorf("price %q, colour %q", w.field(testVIN(0), inventory.Price), w.field(testVIN(0), inventory.ExteriorColor))
+	if w.field(testVIN(0), vehicle.Price) != "100.00" || w.field(testVIN(0), vehicle.ExteriorColor) != "" {
+		t.Errorf("price %q, colour %q", w.field(testVIN(0), vehicle.Price), w.field(testVIN(0), vehicle.ExteriorColor))
 	}
 	in, _ = w.Integration(t.Context(), w.t, in.ID)
 	if !strings.Contains(in.Drift, "Mileage") || !strings.Contains(in.Drift, "Price") || !slices.Contains(r.Report.Notes, in.Drift) {
@@ -269,17 +270,17 @@ func TestMergeSellsAfterSyncsAndHours(t *testing.T) {
 	w := openFeeds(t)
 	in := w.integration(mapping.TypeCustom)
 	missing := stockFile(1, 12, "10000")
-	status := func() string { return w.field(testVIN(0), inventory.Status) }
+	status := func() string { return w.field(testVIN(0), vehicle.Status) }
 	w.drop(in, "a.csv", stockFile(0, 12, "10000"))
 	w.completes(in, "b.csv", missing, Counts{Total: 11, Updated: 11, Missing: 1})
 	w.now = w.now.Add(23 * time.Hour)
 	w.completes(in, "c.csv", missing, Counts{Total: 11, Updated: 11, Missing: 1}) // two syncs, but not 24 hours
-	if status() != inventory.StatusActive {
+	if status() != vehicle.StatusActive {
 		t.Fatalf("sold too early")
 	}
 	w.now = w.now.Add(time.Hour)
 	w.completes(in, "d.csv", missing, Counts{Total: 11, Updated: 11, Missing: 1, Sold: 1})
-	if status() != inventory.StatusSold {
+	if status() != vehicle.StatusSold {
 		t.Fatalf("not sold after its grace")
 	}
 	v, _ := w.Stock.Get(t.Context(), w.t, testVIN(0), "")
@@ -288,7 +289,7 @@ func TestMergeSellsAfterSyncsAndHours(t *testing.T) {
 		t.Errorf("%v %+v", err, history)
 	}
 	w.completes(in, "e.csv", stockFile(0, 12, "10000"), Counts{Total: 12, Updated: 12})
-	if v, _ := w.Stock.Get(t.Context(), w.t, testVIN(0), ""); v.Values[inventory.Status] != inventory.StatusActive || v.RelistedAt.IsZero() {
+	if v, _ := w.Stock.Get(t.Context(), w.t, testVIN(0), ""); v.Values[vehicle.Status] != vehicle.StatusActive || v.RelistedAt.IsZero() {
 		t.Errorf("not back: %+v", v)
 	}
 	// A vehicle that is back begins a new grace.
@@ -316,11 +317,11 @@ func TestATransferIsNoSale(t *testing.T) {
 	w.drop(second, "b.csv", stockFile(40, 50, "10000"))
 
 	w.drop(second, "b.csv", stockFile(20, 50, "10000")) // it appears there
-	if at := w.field(testVIN(30), inventory.DealershipID); at != second.DealershipID {
+	if at := w.field(testVIN(30), vehicle.DealershipID); at != second.DealershipID {
 		t.Errorf("at %s", at)
 	}
 	r := w.completes(first, "a.csv", stockFile(0, 20, "10000"), Counts{Total: 20, Updated: 20, Missing: 20}) // and leaves: half the stock, and nothing for the guard
-	if r.Report.Moved != 20 || w.active() != 50 || w.field(testVIN(30), inventory.Status) != inventory.StatusActive {
+	if r.Report.Moved != 20 || w.active() != 50 || w.field(testVIN(30), vehicle.Status) != vehicle.StatusActive {
 		t.Errorf("%d moved, %d active", r.Report.Moved, w.active())
 	}
 
@@ -353,8 +354,8 @@ func TestUpdateOnlyCreatesAndSellsNothing(t *testing.T) {
 	w.now = w.now.Add(72 * time.Hour)
 	w.completes(in, "prices.csv", stockFile(0, 1, "8000"), Counts{Total: 1, Updated: 1})
 	w.completes(in, "prices.csv", stockFile(0, 1, "8001"), Counts{Total: 1, Updated: 1})
-	if w.active() != 2 || w.field(testVIN(1), inventory.Price) != "9000.00" || w.field(testVIN(2), inventory.VDPURL) != "-" {
-		t.Errorf("%d active, price %s", w.active(), w.field(testVIN(1), inventory.Price))
+	if w.active() != 2 || w.field(testVIN(1), vehicle.Price) != "9000.00" || w.field(testVIN(2), vehicle.VDPURL) != "-" {
+		t.Errorf("%d active, price %s", w.active(), w.field(testVIN(1), vehicle.Price))
 	}
 }
 
@@ -391,7 +392,7 @@ func TestGuardHoldsWhatWouldSellTooMuch(t *testing.T) {
 	w.completes(in, "b.csv", stockFile(12, 40, "10000"), Counts{Total: 28, Updated: 28, Missing: 12, Sold: 12})
 	w.completes(in, "c.csv", stockFile(0, 40, "10000"), Counts{Total: 40, Updated: 40})
 	held := w.drop(in, "short.csv", stockFile(13, 45, "9000"))
-	if held.Status != RunHeld || !strings.Contains(held.Detail, "13 of 40") || w.active() != 40 || w.field(testVIN(20), inventory.Price) != "10000.00" {
+	if held.Status != RunHeld || !strings.Contains(held.Detail, "13 of 40") || w.active() != 40 || w.field(testVIN(20), vehicle.Price) != "10000.00" {
 		t.Fatalf("%s %s, %d active", held.Status, held.Detail, w.active())
 	}
 	want := &Would{Create: 5, Update: 27, Sell: 13, Of: 40}
@@ -444,7 +445,7 @@ func TestOlderFilesAreRefused(t *testing.T) {
 	in := w.integration(mapping.TypeCustom)
 	w.drop(in, "stock-2026-11-20.csv", stockFile(0, 3, "10000"))
 	for _, name := range []string{"stock-2026-11-19.csv", "STOCK-20261119.CSV"} {
-		if r := w.drop(in, name, stockFile(0, 3, "9000")); r.Status != RunFailed || r.Code != "file_older" || w.field(testVIN(0), inventory.Price) != "10000.00" {
+		if r := w.drop(in, name, stockFile(0, 3, "9000")); r.Status != RunFailed || r.Code != "file_older" || w.field(testVIN(0), vehicle.Price) != "10000.00" {
 			t.Errorf("%s: %s %s", name, r.Status, r.Code)
 		}
 	}
@@ -461,7 +462,7 @@ func TestOlderFilesAreRefused(t *testing.T) {
 		}
 		w.work(in)
 	}
-	if got := w.field(testVIN(0), inventory.Price); got != "8500.00" {
+	if got := w.field(testVIN(0), vehicle.Price); got != "8500.00" {
 		t.Errorf("an older file by its sender's time: %s", got)
 	}
 }
@@ -476,7 +477,7 @@ func TestUnknownDealersAreListed(t *testing.T) {
 		t.Error(w.problems(r))
 	}
 	for i, want := range []string{other, w.dealer, w.dealer, w.dealer} {
-		if got := w.field(testVIN(i), inventory.DealershipID); got != want {
+		if got := w.field(testVIN(i), vehicle.DealershipID); got != want {
 			t.Errorf("vehicle %d is held by %s", i, got)
 		}
 	}
@@ -488,7 +489,7 @@ func TestUnknownDealersAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.completes(in, "a.csv", file, Counts{Total: 4, Updated: 4}) // the same bytes mean something else now
-	if got := w.field(testVIN(1), inventory.DealershipID); got != other {
+	if got := w.field(testVIN(1), vehicle.DealershipID); got != other {
 		t.Errorf("after the alias: %s", got)
 	}
 	if _, total, _ := selectUnmatched(t.Context(), w.t, rest.Page{Limit: 10}); total != 0 {
@@ -506,8 +507,8 @@ func TestEleadFillsGapsOnly(t *testing.T) {
 		"3,Phone,Active,Ram,1500,,,,\n" +
 		"4,Phone,Active,Ford,F-150,," + testVIN(7) + ",,\n"
 	w.completes(in, "leads.csv", leads, Counts{Total: 2, Updated: 2, Skipped: 2})
-	if w.field(testVIN(0), inventory.Make) != "Ford" || w.field(testVIN(0), inventory.Model) != "F-150" || w.field(testVIN(0), inventory.Price) != "10000.00" || w.active() != 2 {
-		t.Errorf("make %s, model %s, %d active", w.field(testVIN(0), inventory.Make), w.field(testVIN(0), inventory.Model), w.active())
+	if w.field(testVIN(0), vehicle.Make) != "Ford" || w.field(testVIN(0), vehicle.Model) != "F-150" || w.field(testVIN(0), vehicle.Price) != "10000.00" || w.active() != 2 {
+		t.Errorf("make %s, model %s, %d active", w.field(testVIN(0), vehicle.Make), w.field(testVIN(0), vehicle.Model), w.active())
 	}
 	w.now = w.now.Add(72 * time.Hour)
 	w.completes(in, "leads.csv", strings.Join(strings.Split(leads, "\n")[:1], "")+"\n9,Phone,Active,Ford,F-150,,"+testVIN(1)+",,\n", Counts{Total: 1, Updated: 1})
@@ -595,7 +596,7 @@ func TestAFullDiskLosesNoFile(t *testing.T) {
 	if err := w.Work(t.Context(), w.t, in.ID); errs.KindOf(err) != errs.KindUnavailable {
 		t.Errorf("on a full disk: %v", err)
 	}
-	if w.active() != 3 || w.field(testVIN(0), inventory.Price) != "10000.00" {
+	if w.active() != 3 || w.field(testVIN(0), vehicle.Price) != "10000.00" {
 		t.Errorf("half a file: %d active", w.active())
 	}
 	if err := w.db().LimitPages(t.Context(), 0); err != nil {
@@ -654,10 +655,10 @@ func TestRemapRunsTheLatestFileAgain(t *testing.T) {
 	}
 	w.now = w.now.Add(48 * time.Hour)
 	w.work(in)
-	if r := w.log(*run); r.Status != RunCompleted || r.Counts != (Counts{Total: 1, Updated: 1}) || w.field(testVIN(0), inventory.Price) != "100.00" || w.field(testVIN(0), inventory.Custom) != `{"row":"A7"}` {
-		t.Errorf("again: %s %+v, price %s, custom %s", r.Status, r.Counts, w.field(testVIN(0), inventory.Price), w.field(testVIN(0), inventory.Custom))
+	if r := w.log(*run); r.Status != RunCompleted || r.Counts != (Counts{Total: 1, Updated: 1}) || w.field(testVIN(0), vehicle.Price) != "100.00" || w.field(testVIN(0), vehicle.Custom) != `{"row":"A7"}` {
+		t.Errorf("again: %s %+v, price %s, custom %s", r.Status, r.Counts, w.field(testVIN(0), vehicle.Price), w.field(testVIN(0), vehicle.Custom))
 	}
-	if w.field(testVIN(1), inventory.Status) != inventory.StatusActive {
+	if w.field(testVIN(1), vehicle.Status) != vehicle.StatusActive {
 		t.Errorf("running a file again counted as another file that misses a vehicle")
 	}
 	in, _, err = w.Remap(t.Context(), w.t, audit.Actor{}, in.ID, map[string]*string{"WEB OFFER": nil}, false)
@@ -722,7 +723,7 @@ func TestPriceListsKeepNoCarAlive(t *testing.T) {
 	w.drop(stock, "a.csv", stockFile(0, 3, "10000"))
 	w.drop(prices, "p.csv", stockFile(0, 3, "9000"))
 	w.drop(stock, "b.csv", stockFile(1, 3, "10000"))
-	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusSold {
+	if got := w.field(testVIN(0), vehicle.Status); got != vehicle.StatusSold {
 		t.Errorf("status %s", got)
 	}
 	// Once it does say what is there, the very same rows count.
@@ -730,7 +731,7 @@ func TestPriceListsKeepNoCarAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.drop(prices, "p.csv", stockFile(0, 3, "9000"))
-	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusActive {
+	if got := w.field(testVIN(0), vehicle.Status); got != vehicle.StatusActive {
 		t.Errorf("listed by another: %s", got)
 	}
 }
@@ -748,7 +749,7 @@ func TestDeletedIntegrationsKeepNoCarAlive(t *testing.T) {
 	again := w.integration(mapping.TypeCustom, func(i *Integration) { i.Sync.Strategy = StrategyOverwrite })
 	w.drop(again, "a.csv", stockFile(0, 3, "10000"))
 	w.drop(again, "b.csv", stockFile(1, 3, "10000"))
-	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusSold {
+	if got := w.field(testVIN(0), vehicle.Status); got != vehicle.StatusSold {
 		t.Errorf("status %s", got)
 	}
 }
@@ -807,7 +808,7 @@ func TestTheLastRowWinsWhereEachCounts(t *testing.T) {
 	line := func(price string) string { return testVIN(0) + "," + price + "\n" }
 	w.drop(in, "p.csv", "VIN,Price\n"+line("100"))
 	w.drop(in, "p.csv", "VIN,Price\n"+line("90")+line("100"))
-	if got := w.field(testVIN(0), inventory.Price); got != "100.00" {
+	if got := w.field(testVIN(0), vehicle.Price); got != "100.00" {
 		t.Errorf("price %s", got)
 	}
 }
@@ -889,7 +890,7 @@ func TestReprocessingAFileThatWaitsReadsItOnce(t *testing.T) {
 		t.Fatal(run, err)
 	}
 	w.work(in)
-	if got := w.field(testVIN(0), inventory.Status); got != inventory.StatusActive {
+	if got := w.field(testVIN(0), vehicle.Status); got != vehicle.StatusActive {
 		t.Errorf("one file without it counted twice: %s", got)
 	}
 }
@@ -902,7 +903,7 @@ func TestAPriceListReachesCarsThatCameAfterIt(t *testing.T) {
 	w.completes(prices, "p.csv", file, Counts{Skipped: 1})
 	w.drop(w.integration(mapping.TypeCustom), "a.csv", stockFile(0, 1, "10000"))
 	w.completes(prices, "p.csv", file, Counts{Total: 1, Updated: 1})
-	if got := w.field(testVIN(0), inventory.InternetPrice); got != "9000.00" {
+	if got := w.field(testVIN(0), vehicle.InternetPrice); got != "9000.00" {
 		t.Errorf("internet price %q", got)
 	}
 }

@@ -8,9 +8,9 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Preview shows what an integration's mapping makes of its latest kept file; name is "" while there is none.
@@ -38,7 +38,7 @@ func (f *Feeds) Preview(ctx context.Context, t *sqldb.Tenant, integrationID stri
 		return in, "", p, err
 	}
 	defer cleanUp()
-	p, err = mapping.PreviewFile(func() (io.ReadCloser, error) { return io.NopCloser(u), nil }, w.name(), in.options(), inventory.Cleaner{Now: f.Now()}, rows)
+	p, err = mapping.PreviewFile(func() (io.ReadCloser, error) { return io.NopCloser(u), nil }, w.name(), in.options(), vehicle.Cleaner{Now: f.Now()}, rows)
 	if errs.KindOf(err) == errs.KindInvalid {
 		p = emptyPreview
 		p.Fault, err = errs.DetailOf(err), nil

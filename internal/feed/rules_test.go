@@ -11,6 +11,7 @@ import (
 	"carfluence/internal/mapping"
 	"carfluence/internal/rule"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // ruled puts rules into the stock of a test's feeds.
@@ -80,7 +81,7 @@ func TestPublishedRulesRunOnFiles(t *testing.T) {
 		testVIN(2)+",Ford,,Red,New,2026-01-01\n", Counts{Total: 3, Created: 3})
 	check := func(vin, price, internet, tags, color string) {
 		t.Helper()
-		got := []string{w.field(vin, inventory.Price), w.field(vin, inventory.InternetPrice), w.field(vin, inventory.Tags), w.field(vin, inventory.ExteriorColor)}
+		got := []string{w.field(vin, vehicle.Price), w.field(vin, vehicle.InternetPrice), w.field(vin, vehicle.Tags), w.field(vin, vehicle.ExteriorColor)}
 		if d := cmp.Diff([]string{price, internet, tags, color}, got); d != "" {
 			t.Errorf("%s: %s", vin, d)
 		}
@@ -129,7 +130,7 @@ func TestASteadyRuleMakesNoHistory(t *testing.T) {
 	if len(got) != len(began)+1 || got[len(got)-1] != `{"exterior_color":{"old":"Black","new":"Green"}} by custom Nightly custom in a.csv` {
 		t.Errorf("%q", got)
 	}
-	if price := w.field(testVIN(0), inventory.Price); price != "5000.00" {
+	if price := w.field(testVIN(0), vehicle.Price); price != "5000.00" {
 		t.Error(price)
 	}
 }
@@ -149,7 +150,7 @@ func TestARemovedRuleGivesTheRawValueBack(t *testing.T) {
 			}
 		}
 		w.drop(in, "a.csv", text)
-		if got := w.field(testVIN(0), inventory.Price); got != price {
+		if got := w.field(testVIN(0), vehicle.Price); got != price {
 			t.Errorf("%s, want %s", got, price)
 		}
 	}
@@ -198,11 +199,11 @@ func TestRuleFaultsStandInTheLog(t *testing.T) {
 			t.Errorf("no %s in %s", want, got)
 		}
 	}
-	if got := log("reader"); strings.Contains(got, "10000000000") || !strings.Contains(got, "msrp is empty") || !strings.Contains(got, inventory.HiddenReason) {
+	if got := log("reader"); strings.Contains(got, "10000000000") || !strings.Contains(got, "msrp is empty") || !strings.Contains(got, vehicle.HiddenReason) {
 		t.Errorf("a reader is shown %s", got)
 	}
 	id := h.must(200, "", "GET", path+"/logs", "")["logs"].([]any)[0].(map[string]any)["id"].(string)
-	if _, text, _ := h.call("reader", "GET", path+"/logs/"+id, ""); strings.Contains(text, "10000000000") || !strings.Contains(text, inventory.HiddenReason) {
+	if _, text, _ := h.call("reader", "GET", path+"/logs/"+id, ""); strings.Contains(text, "10000000000") || !strings.Contains(text, vehicle.HiddenReason) {
 		t.Errorf("a reader is shown %s", text)
 	}
 	h.uploads(path, "b.csv", "VIN,Price\n"+testVIN(0)+",1\n") // other bytes; faults are counted on each file

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carfluence/internal/inventory"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // working is a house whose files are processed when asked.
@@ -214,7 +214,7 @@ func TestMappingsOverHTTP(t *testing.T) {
 	}
 	h.works(path)
 	v, err := h.Stock.Get(t.Context(), h.tenant(), testVIN(0), "")
-	if err != nil || v.Values[inventory.Price] != "100.00" {
+	if err != nil || v.Values[vehicle.Price] != "100.00" {
 		t.Fatalf("the new mapping is not applied to the latest file: %v %+v", err, v)
 	}
 	if out := h.must(200, "writer", "PATCH", mappings, `{"mappings":{"web  offer":null}}`); out["log"] != nil || len(out["mappings"].(map[string]any)) != 0 {

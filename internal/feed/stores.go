@@ -12,9 +12,9 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/dealer"
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Bounds on the spellings of dealerships in one file.
@@ -51,8 +51,8 @@ type place struct {
 }
 
 // of returns the dealership that holds a row's vehicle.
-func (s *stores) of(ctx context.Context, tx *sqldb.Tenant, c *inventory.Change) (place, error) {
-	named := [2]string{c.Values[inventory.SourceDealerCode], c.Values[inventory.SourceDealerName]}
+func (s *stores) of(ctx context.Context, tx *sqldb.Tenant, c *vehicle.Change) (place, error) {
+	named := [2]string{c.Values[vehicle.SourceDealerCode], c.Values[vehicle.SourceDealerName]}
 	p, ok := s.known[named]
 	if !ok {
 		var err error

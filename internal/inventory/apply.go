@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"carfluence/internal/money"
+	"carfluence/internal/vehicle"
 )
 
 // Apply merges a batch of changes of the writer's source into the inventory: the source's records, vehicles, history,
 // counters and version. The outcomes are in the batch's order; of several changes of one VIN the last word wins. A batch
 // of a thousand changes or so is the cheapest.
-func (w *Writer) Apply(ctx context.Context, batch []Change) ([]Outcome, error) {
+func (w *Writer) Apply(ctx context.Context, batch []vehicle.Change) ([]Outcome, error) {
 	changes, place := combine(batch)
 	vins := make([]string, len(changes))
 	for i := range changes {
@@ -40,9 +41,9 @@ func (w *Writer) Apply(ctx context.Context, batch []Change) ([]Outcome, error) {
 }
 
 // meet learns of dealerships made since the writer began.
-func (w *Writer) meet(ctx context.Context, changes []Change) (err error) {
+func (w *Writer) meet(ctx context.Context, changes []vehicle.Change) (err error) {
 	for i := range changes {
-		if id := changes[i].Values[DealershipID]; id != "" && !w.days.has(id) {
+		if id := changes[i].Values[vehicle.DealershipID]; id != "" && !w.days.has(id) {
 			w.days, err = w.stock.calendar(ctx, w.tx)
 			return err
 		}
@@ -51,7 +52,7 @@ func (w *Writer) meet(ctx context.Context, changes []Change) (err error) {
 }
 
 // combine makes one change of all changes of a VIN; place says where each went.
-func combine(batch []Change) (changes []Change, place []int) {
+func combine(batch []vehicle.Change) (changes []vehicle.Change, place []int) {
 	at := make(map[string]int, len(batch))
 	place = make([]int, len(batch))
 	for i := range batch {
@@ -62,33 +63,15 @@ func combine(batch []Change) (changes []Change, place []int) {
 			at[c.VIN] = j
 			changes = append(changes, *c)
 		} else {
-			changes[j].add(c)
+			changes[j].Add(c)
 		}
 		place[i] = j
 	}
 	return changes, place
 }
 
-// add puts a later change of the same vehicle on top, as if they came one after the other.
-func (c *Change) add(later *Change) {
-	changed := c.Values.Merge(later, true)
-	for f := range NumFields {
-		if later.Present.Has(f) || changed.Has(f) {
-			c.Present.Add(f)
-			c.derived.Remove(f)
-		}
-		if later.derived.Has(f) {
-			c.derived.Add(f)
-		}
-	}
-	if later.Present.Has(Condition) {
-		c.denied = later.denied
-	}
-	c.Line, c.Hash = later.Line, 0
-}
-
 // change merges one change into its source's record and what follows from it into the vehicle.
-func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
+func (w *Writer) change(ctx context.Context, c *vehicle.Change) (Outcome, error) {
 	v, known := w.stored[c.VIN]
 	if !known {
 		if w.from.UpdateOnly || w.from.Lead {
@@ -99,7 +82,7 @@ func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
 	}
 	was := *v // history and counters need the state before
 	if w.override {
-		c.onto(&v.Values)
+		c.Onto(&v.Values)
 	}
 	r, fresh := v.own(w.from.id()), false
 	if r == nil {
@@ -130,7 +113,7 @@ func (w *Writer) change(ctx context.Context, c *Change) (Outcome, error) {
 
 // unchanged notes a row that says nothing new of its vehicle. Rules that could not do their work on it are tried, and
 // counted, again: its hash is 0.
-func (w *Writer) unchanged(ctx context.Context, v, was *Vehicle, r *record, c *Change) error {
+func (w *Writer) unchanged(ctx context.Context, v, was *Vehicle, r *record, c *vehicle.Change) error {
 	if r.hash == c.Hash && r.missed == 0 && c.Hash != 0 {
 		return nil
 	}
@@ -169,7 +152,7 @@ func (w *Writer) follow(ctx context.Context, v, was *Vehicle, line int) (faulty 
 		}
 		return faulty, nil
 	}
-	changed := v.Values.differ(&was.Values, true)
+	changed := v.Values.Differ(&was.Values, true)
 	w.counts.add(was, -1)
 	w.settle(v, changed)
 	w.counts.add(v, 1)
@@ -186,9 +169,9 @@ func (w *Writer) follow(ctx context.Context, v, was *Vehicle, line int) (faulty 
 
 // look is how a vehicle came to show what it does.
 type look struct {
-	sources Values // what its sources give together, overrides among them
+	sources vehicle.Values // what its sources give together, overrides among them
 	from    givers
-	rules   Set // fields that show something else, by a rule
+	rules   vehicle.Fields // fields that show something else, by a rule
 }
 
 // look makes a vehicle show what its records and the rules say. How the rules fared is in w.ruling.
@@ -198,7 +181,7 @@ func (w *Writer) look(v *Vehicle) (l look) {
 	v.SourceIntegrationID = w.merge.latestIntegration(v.records)
 	w.rule(v)
 	w.faults.add(w.rules.Names, v.VIN, w.ruling.Faults)
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if w.ruling.Set.Has(f) && v.Values[f] != l.sources[f] {
 			l.rules.Add(f)
 		}
@@ -214,10 +197,10 @@ func (w *Writer) look(v *Vehicle) (l look) {
 // remember leaves changes in the history: every letter of what an exact source says, of others what differs by
 // meaning. What leaves no entry must not falsify what the vehicle began with, which follows from the entries: it is
 // written down before the first such change.
-func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed Set, line int) error {
-	told := Set{}
+func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed vehicle.Fields, line int) error {
+	told := vehicle.Fields{}
 	if !w.from.Untracked {
-		told = v.Values.differ(&was.Values, w.from.exact())
+		told = v.Values.Differ(&was.Values, w.from.exact())
 	}
 	if told != changed {
 		if err := w.keepBeginning(ctx, v, was); err != nil {
@@ -231,7 +214,7 @@ func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed
 	for _, part := range parts {
 		for _, d := range Diff(part.fields) {
 			v.entries++
-			w.history = append(w.history, entry{v.VIN, v.entries, part.by, d.Type, string(appendChanges(nil, d.Fields, &was.Values, &v.Values)), line})
+			w.history = append(w.history, entry{v.VIN, v.entries, part.by, d.Type, string(vehicle.AppendChanges(nil, d.Fields, &was.Values, &v.Values)), line})
 		}
 	}
 	return nil
@@ -239,33 +222,34 @@ func (w *Writer) remember(ctx context.Context, v, was *Vehicle, l *look, changed
 
 // sameIndexed tells that what stands in indexes, and who created it, is the same in both.
 func (v *Vehicle) sameIndexed(was *Vehicle) bool {
-	return v.Values[Status] == was.Values[Status] && v.Values[DealershipID] == was.Values[DealershipID] && v.search() == was.search() && v.origin == was.origin
+	return v.Values[vehicle.Status] == was.Values[vehicle.Status] && v.Values[vehicle.DealershipID] == was.Values[vehicle.DealershipID] &&
+		v.search() == was.search() && v.origin == was.origin
 }
 
 // settle updates what follows from a vehicle's values.
-func (w *Writer) settle(v *Vehicle, changed Set) {
+func (w *Writer) settle(v *Vehicle, changed vehicle.Fields) {
 	v.UpdatedAt = w.now
-	if changed.Has(Status) {
-		if v.Values[Status] == StatusSold {
+	if changed.Has(vehicle.Status) {
+		if v.Values[vehicle.Status] == vehicle.StatusSold {
 			v.SoldAt = w.now
 		} else {
 			v.SoldAt, v.RelistedAt = time.Time{}, w.now
 		}
 	}
-	if changed.Has(DateInStock) || changed.Has(DealershipID) {
+	if changed.Has(vehicle.DateInStock) || changed.Has(vehicle.DealershipID) {
 		v.LotSince = w.days.lotSince(v, w.now)
 	}
 }
 
 // lotSince is the day in stock, else the day first seen; never a day to come, which would count backwards.
 func (c calendar) lotSince(v *Vehicle, now time.Time) Day {
-	if day, ok := ParseDay(v.Values[DateInStock]); ok {
-		return min(day, c.today(v.Values[DealershipID], now))
+	if day, ok := ParseDay(v.Values[vehicle.DateInStock]); ok {
+		return min(day, c.today(v.Values[vehicle.DealershipID], now))
 	}
-	return c.today(v.Values[DealershipID], v.CreatedAt)
+	return c.today(v.Values[vehicle.DealershipID], v.CreatedAt)
 }
 
-func (w *Writer) create(c *Change) {
+func (w *Writer) create(c *vehicle.Change) {
 	v := &Vehicle{VIN: c.VIN, CreatedAt: w.now, UpdatedAt: w.now}
 	r := w.record(v)
 	r.values.Merge(c, true)
@@ -274,7 +258,7 @@ func (w *Writer) create(c *Change) {
 	if len(w.ruling.Faults) > 0 {
 		r.hash = 0
 	}
-	if v.Values[Status] == StatusSold {
+	if v.Values[vehicle.Status] == vehicle.StatusSold {
 		v.SoldAt = w.now
 	}
 	v.LotSince = w.days.lotSince(v, w.now)
@@ -287,8 +271,8 @@ func (w *Writer) create(c *Change) {
 }
 
 // override remembers what a PATCH has set, and releases what had followed from what it sets to null.
-func (v *Vehicle) override(c *Change) {
-	for f := range NumFields {
+func (v *Vehicle) override(c *vehicle.Change) {
+	for f := range vehicle.NumFields {
 		if c.Present.Has(f) {
 			v.Overrides.Add(f)
 		}
@@ -305,7 +289,7 @@ func (v *Vehicle) override(c *Change) {
 // releaseEmpty lets go of overrides that have no value any more.
 func (v *Vehicle) releaseEmpty() {
 	api := v.own(SourceAPI)
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if v.Overrides.Has(f) && (api == nil || api.values[f] == "") {
 			v.Overrides.Remove(f)
 		}
@@ -343,27 +327,27 @@ type count struct {
 type counts map[string]*count
 
 func (c counts) add(v *Vehicle, sign int64) {
-	n, ok := c[v.Values[DealershipID]]
+	n, ok := c[v.Values[vehicle.DealershipID]]
 	if !ok {
 		n = &count{}
-		c[v.Values[DealershipID]] = n
+		c[v.Values[vehicle.DealershipID]] = n
 	}
 	n.total += sign
-	if v.Values[Status] != StatusActive {
+	if v.Values[vehicle.Status] != vehicle.StatusActive {
 		return
 	}
 	n.active += sign
-	switch v.Values[Condition] {
-	case ConditionNew:
+	switch v.Values[vehicle.Condition] {
+	case vehicle.ConditionNew:
 		n.activeNew += sign
-	case ConditionUsed:
+	case vehicle.ConditionUsed:
 		n.activeUsed += sign
 	}
-	if price, ok := cents(v.Values[Price]); ok {
+	if price, ok := cents(v.Values[vehicle.Price]); ok {
 		n.priceCount += sign
 		n.priceCents += sign * price
 	}
-	if mileage, ok := number(v.Values[Mileage]); ok {
+	if mileage, ok := number(v.Values[vehicle.Mileage]); ok {
 		n.mileageCount += sign
 		n.mileageSum += sign * mileage
 	}

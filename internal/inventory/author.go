@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+
+	"carfluence/internal/vehicle"
 )
 
 // author is whom an entry of the history names.
@@ -29,27 +31,27 @@ type IntegrationName struct{ Type, Name string }
 // part are changed fields that have one author.
 type part struct {
 	by     *author
-	fields Set
+	fields vehicle.Fields
 }
 
 // credit divides changed fields by who gave what is shown now: the writer's own source, which also empties fields, another
 // source, a rule.
-func (w *Writer) credit(ctx context.Context, v, was *Vehicle, l *look, changed Set) ([]part, error) {
+func (w *Writer) credit(ctx context.Context, v, was *Vehicle, l *look, changed vehicle.Fields) ([]part, error) {
 	parts := []part{{by: &w.authors.self}}
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if !changed.Has(f) {
 			continue
 		}
 		by := &w.authors.self
 		giver := l.from[f]
 		switch {
-		case f == Custom && len(v.records) > 1:
+		case f == vehicle.Custom && len(v.records) > 1:
 			giver = propertyGiver(w.merge.order(v.records), was.Values[f], v.Values[f])
-		case f == Status && w.turned(v):
+		case f == vehicle.Status && w.turned(v):
 			giver = nil
 		}
 		switch {
-		case l.rules.Has(f) && (f != Custom || l.rulesCustom(&was.Values, &v.Values)):
+		case l.rules.Has(f) && (f != vehicle.Custom || l.rulesCustom(&was.Values, &v.Values)):
 			by = w.ruleAuthor(w.ruling.By[f])
 		case giver != nil && giver.source != w.from.id():
 			var err error
@@ -71,7 +73,7 @@ func (w *Writer) credit(ctx context.Context, v, was *Vehicle, l *look, changed S
 func propertyGiver(order []*record, was, is string) *record {
 	old, now := properties(was), properties(is)
 	for _, r := range order {
-		for name, value := range properties(r.values[Custom]) {
+		for name, value := range properties(r.values[vehicle.Custom]) {
 			if now[name] == value && old[name] != value {
 				return r
 			}
@@ -83,13 +85,13 @@ func propertyGiver(order []*record, was, is string) *record {
 // turned tells that the writer's own integration has just turned its vehicle to the status that it shows.
 func (w *Writer) turned(v *Vehicle) bool {
 	r := v.own(w.from.id())
-	return r != nil && r.integration() && r.status() != r.storedStatus && r.status() == v.Values[Status]
+	return r != nil && r.integration() && r.status() != r.storedStatus && r.status() == v.Values[vehicle.Status]
 }
 
 // rulesCustom tells that some custom property which has changed shows something else than the sources say: what rules have set
 // stands beside what sources say.
-func (l *look) rulesCustom(was, is *Values) bool {
-	old, now, said := properties(was[Custom]), properties(is[Custom]), properties(l.sources[Custom])
+func (l *look) rulesCustom(was, is *vehicle.Values) bool {
+	old, now, said := properties(was[vehicle.Custom]), properties(is[vehicle.Custom]), properties(l.sources[vehicle.Custom])
 	differ := func(a, b map[string]string, name string) bool {
 		x, in := a[name]
 		y, too := b[name]

@@ -8,6 +8,7 @@ import (
 
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
 )
 
 // TestVehiclesWrittenAtOnce by several processes: counters and history are as if one had come after the other.
@@ -21,10 +22,10 @@ func TestVehiclesWrittenAtOnce(t *testing.T) {
 		stock := NewStock(dbs[i%2], Options{})
 		wg.Go(func() {
 			for n := range rounds {
-				var c Change
+				var c vehicle.Change
 				c.VIN = vins[(i+n)%2]
-				c.Put(Price, fmt.Sprintf("%d.00", 10_000+100*i+n))
-				c.Put(Status, StatusActive)
+				c.Put(vehicle.Price, fmt.Sprintf("%d.00", 10_000+100*i+n))
+				c.Put(vehicle.Status, vehicle.StatusActive)
 				if _, _, err := stock.Upsert(t.Context(), dbs[i%2].Tenant(group), c, Source{Name: SourceAPI, ActorID: strconv.Itoa(i)}); err != nil {
 					t.Errorf("%d: %v", i, err)
 				}

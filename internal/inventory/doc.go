@@ -1,8 +1,8 @@
-// Package inventory owns the vehicles of a dealer group: the canonical fields and their values, what each source
-// says of a vehicle and which vehicles it lists, the one view that is shown of them, the history of every change
-// to it, the counters of a group's stock, and the pages that show it.
+// Package inventory owns the vehicles of a dealer group: what each source says of a vehicle and which vehicles it lists, the
+// one view that is shown of them, the history of every change to it, the counters of a group's stock, and the pages that
+// show it.
 //
-// A vehicle is its VIN and one canonical text per field, "" for null; the table in field.go says what each
-// field holds, source.go what is shown when sources differ. Where values come from, and when a vehicle that a
-// file does not list is given up, lives in package feed; who holds a vehicle in package dealer.
+// What a vehicle is, its fields and their values, lives in package vehicle; source.go says what is shown when sources
+// differ. Where values come from, and when a vehicle that a file does not list is given up, lives in package feed; who holds
+// a vehicle in package dealer.
 package inventory

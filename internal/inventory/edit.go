@@ -5,23 +5,24 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Upsert stores a vehicle as a caller of the API describes it; added tells that its VIN was not known. A new
 // vehicle without a dealership belongs to the group's only one, or to none.
-func (s *Stock) Upsert(ctx context.Context, t *sqldb.Tenant, c Change, from Source) (v *Vehicle, added bool, err error) {
+func (s *Stock) Upsert(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source) (v *Vehicle, added bool, err error) {
 	v, outcome, err := s.edit(ctx, t, c, from, false)
 	return v, outcome == Added, err
 }
 
 // Patch changes a known vehicle. What it sets overrides feeds until a later Patch sets it to null.
-func (s *Stock) Patch(ctx context.Context, t *sqldb.Tenant, c Change, from Source) (*Vehicle, error) {
+func (s *Stock) Patch(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source) (*Vehicle, error) {
 	from.UpdateOnly = true
 	v, _, err := s.edit(ctx, t, c, from, true)
 	return v, err
 }
 
-func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source, override bool) (v *Vehicle, outcome Outcome, err error) {
+func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source, override bool) (v *Vehicle, outcome Outcome, err error) {
 	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		if err := s.place(ctx, tx, &c, from); err != nil {
 			return err
@@ -31,7 +32,7 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source
 			return err
 		}
 		w.override = override
-		outcomes, err := w.Apply(ctx, []Change{c})
+		outcomes, err := w.Apply(ctx, []vehicle.Change{c})
 		if err != nil {
 			return err
 		}
@@ -52,15 +53,15 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c Change, from Source
 }
 
 // place checks the dealership a change names, and finds one for a new vehicle that names none.
-func (s *Stock) place(ctx context.Context, tx *sqldb.Tenant, c *Change, from Source) error {
-	if id := c.Values[DealershipID]; id != "" {
+func (s *Stock) place(ctx context.Context, tx *sqldb.Tenant, c *vehicle.Change, from Source) error {
+	if id := c.Values[vehicle.DealershipID]; id != "" {
 		_, err := s.dealers.Get(ctx, tx, id)
 		if errs.KindOf(err) == errs.KindNotFound {
 			return errNoDealership
 		}
 		return err
 	}
-	if c.Present.Has(DealershipID) || from.UpdateOnly {
+	if c.Present.Has(vehicle.DealershipID) || from.UpdateOnly {
 		return nil
 	}
 	if _, err := selectVehicleAlone(ctx, tx, c.VIN); errs.KindOf(err) != errs.KindNotFound {
@@ -71,7 +72,7 @@ func (s *Stock) place(ctx context.Context, tx *sqldb.Tenant, c *Change, from Sou
 		return nil
 	}
 	if err == nil {
-		c.Put(DealershipID, id)
+		c.Put(vehicle.DealershipID, id)
 	}
 	return err
 }

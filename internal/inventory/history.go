@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Entry is one entry of a vehicle's history. Its JSON form is that of a vehicle's origin.
@@ -65,7 +66,7 @@ func (s *Stock) History(ctx context.Context, t *sqldb.Tenant, vin string, sensit
 	}
 	shown := all[:0]
 	for _, e := range all {
-		kept, empty := withoutSensitive(e.Changes)
+		kept, empty := vehicle.WithoutSensitive(e.Changes)
 		if e.Changes = kept; !empty || e.Type == Created {
 			shown = append(shown, e)
 		}
@@ -82,14 +83,14 @@ func (v *Vehicle) firstEntry() (Entry, error) {
 }
 
 // began is what the vehicle began with: what is written down, else its values without all entries.
-func (v *Vehicle) began(origin *Entry, all []Entry) (Values, error) {
+func (v *Vehicle) began(origin *Entry, all []Entry) (vehicle.Values, error) {
 	if len(origin.Began) > 0 {
-		var began Values
-		return began, readRecord(string(origin.Began), &began)
+		var began vehicle.Values
+		return began, began.ReadJSON(string(origin.Began))
 	}
 	values := v.Values
 	for i := len(all) - 1; i >= 0; i-- {
-		if err := values.undo(all[i].Changes); err != nil {
+		if err := values.Undo(all[i].Changes); err != nil {
 			return values, err
 		}
 	}
@@ -97,21 +98,21 @@ func (v *Vehicle) began(origin *Entry, all []Entry) (Values, error) {
 }
 
 // beginning is what the history begins with: what the source said, and what rules made of it.
-func (e Entry) beginning(began *Values) ([]Entry, error) {
+func (e Entry) beginning(began *vehicle.Values) ([]Entry, error) {
 	list := []Entry{e}
 	raw := *began
 	for _, rule := range e.Rules {
-		if err := raw.undo(string(rule.Changes)); err != nil {
+		if err := raw.Undo(string(rule.Changes)); err != nil {
 			return nil, err
 		}
-		set, err := changedIn(string(rule.Changes))
+		set, err := vehicle.ChangedIn(string(rule.Changes))
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range Diff(set) {
 			by := e
 			by.Type, by.Source, by.ActorType, by.ActorID, by.ActorName = d.Type, sourceRule, sourceRule, rule.ID, rule.Name
-			by.Changes = pick(string(rule.Changes), d.Fields)
+			by.Changes = vehicle.Pick(string(rule.Changes), d.Fields)
 			list = append(list, by)
 		}
 	}
@@ -133,7 +134,7 @@ func (w *Writer) keepBeginning(ctx context.Context, v, was *Vehicle) error {
 	if err != nil {
 		return err
 	}
-	origin.Began = appendRecord(nil, &values)
+	origin.Began = values.AppendJSON(nil)
 	text, err := json.Marshal(origin)
 	v.origin = string(text)
 	return err
@@ -143,15 +144,15 @@ func (w *Writer) keepBeginning(ctx context.Context, v, was *Vehicle) error {
 func (w *Writer) origin(v *Vehicle, l *look, line int) string {
 	a := &w.authors.self
 	b := append(w.scratch[:0], `{"source":`...)
-	b = appendString(b, a.source)
+	b = vehicle.AppendString(b, a.source)
 	b = append(b, `,"actor_type":`...)
-	b = appendString(b, a.actorType)
+	b = vehicle.AppendString(b, a.actorType)
 	b = append(b, `,"actor_id":`...)
-	b = appendString(b, a.actorID)
+	b = vehicle.AppendString(b, a.actorID)
 	b = append(b, `,"actor_name":`...)
-	b = appendString(b, a.actorName)
+	b = vehicle.AppendString(b, a.actorName)
 	b = append(b, `,"file":`...)
-	b = appendString(b, a.file)
+	b = vehicle.AppendString(b, a.file)
 	b = append(b, `,"line":`...)
 	b = strconv.AppendInt(b, int64(line), 10)
 	if !l.rules.Empty() {
@@ -165,12 +166,12 @@ func (w *Writer) origin(v *Vehicle, l *look, line int) string {
 // appendRuled appends what each rule made of a new vehicle.
 func (w *Writer) appendRuled(b []byte, v *Vehicle, l *look) []byte {
 	rest := l.rules
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if !rest.Has(f) {
 			continue
 		}
-		var set Set
-		for g := f; g < NumFields; g++ {
+		var set vehicle.Fields
+		for g := f; g < vehicle.NumFields; g++ {
 			if rest.Has(g) && w.ruling.By[g] == w.ruling.By[f] {
 				set.Add(g)
 				rest.Remove(g)
@@ -180,23 +181,23 @@ func (w *Writer) appendRuled(b []byte, v *Vehicle, l *look) []byte {
 			b = append(b, ',')
 		}
 		name := w.rules.Names[w.ruling.By[f]]
-		b = appendString(append(b, `{"id":`...), name.ID)
-		b = appendString(append(b, `,"name":`...), name.Name)
-		b = appendChanges(append(b, `,"changes":`...), set, &l.sources, &v.Values)
+		b = vehicle.AppendString(append(b, `{"id":`...), name.ID)
+		b = vehicle.AppendString(append(b, `,"name":`...), name.Name)
+		b = vehicle.AppendChanges(append(b, `,"changes":`...), set, &l.sources, &v.Values)
 		b = append(b, '}')
 	}
 	return b
 }
 
 // createdChanges is changed_fields of a vehicle's first entry: what it began with.
-func createdChanges(began *Values) string {
-	var set Set
-	for f := range NumFields {
+func createdChanges(began *vehicle.Values) string {
+	var set vehicle.Fields
+	for f := range vehicle.NumFields {
 		if began[f] != "" {
 			set.Add(f)
 		}
 	}
-	return string(appendChanges(nil, set, &Values{}, began))
+	return string(vehicle.AppendChanges(nil, set, &vehicle.Values{}, began))
 }
 
 // appendHistory appends the entries as a JSON array.
@@ -208,11 +209,11 @@ func appendHistory(b []byte, entries []Entry) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, `{"change_type":`...)
-		b = appendString(b, string(e.Type))
+		b = vehicle.AppendString(b, string(e.Type))
 		b = append(b, `,"changed_fields":`...)
 		b = append(b, e.Changes...)
 		b = append(b, `,"source":`...)
-		b = appendString(b, e.Source)
+		b = vehicle.AppendString(b, e.Source)
 		b = append(b, `,"actor_type":`...)
 		b = appendNullable(b, e.ActorType)
 		b = append(b, `,"actor_id":`...)

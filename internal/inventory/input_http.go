@@ -1,24 +1,50 @@
 package inventory
 
 import (
-	"fmt"
+	"bytes"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"carfluence/internal/money"
+	"carfluence/internal/vehicle"
 )
 
-// Schema implements huma.SchemaProvider from the table of fields.
+// VehicleInput is a vehicle as a client sends it.
+type VehicleInput struct{ raw []byte }
+
+// VehiclePatch is a change to a vehicle as a client sends it.
+type VehiclePatch struct{ raw []byte }
+
+// UnmarshalJSON implements json.Unmarshaler. It only keeps the text: judging years needs a clock.
+func (in *VehicleInput) UnmarshalJSON(b []byte) error {
+	in.raw = bytes.Clone(b)
+	return nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (in *VehiclePatch) UnmarshalJSON(b []byte) error {
+	in.raw = bytes.Clone(b)
+	return nil
+}
+
+// Change reads the vehicle.
+func (in VehicleInput) Change(now time.Time) (vehicle.Change, error) {
+	return vehicle.Read(in.raw, now)
+}
+
+// Change reads what is to be changed of the vehicle with the given VIN.
+func (in VehiclePatch) Change(vin string, now time.Time) (vehicle.Change, error) {
+	return vehicle.ReadPatch(in.raw, vin, now)
+}
+
+// Schema implements huma.SchemaProvider.
 func (VehicleInput) Schema(r huma.Registry) *huma.Schema {
-	s := inputSchema("A vehicle: vin and one more member at least. Null and absent are the same for a new vehicle; for a known one, null clears and absent leaves alone.", false)
-	s["required"] = []string{"vin"}
-	s["minProperties"] = 2
-	return component(r, "VehicleInput", s)
+	return component(r, "VehicleInput", vehicle.Schema())
 }
 
 // Schema implements huma.SchemaProvider.
 func (VehiclePatch) Schema(r huma.Registry) *huma.Schema {
-	return component(r, "VehiclePatch", inputSchema("What to change of a vehicle (RFC 7396): null clears, absent leaves alone.", true))
+	return component(r, "VehiclePatch", vehicle.PatchSchema())
 }
 
 // component registers a schema under a name. Its keywords stand among the extensions, where the library
@@ -27,130 +53,4 @@ func (VehiclePatch) Schema(r huma.Registry) *huma.Schema {
 func component(r huma.Registry, name string, keywords map[string]any) *huma.Schema {
 	r.Map()[name] = &huma.Schema{Extensions: keywords}
 	return &huma.Schema{Ref: "#/components/schemas/" + name}
-}
-
-func inputSchema(text string, patch bool) map[string]any {
-	properties := map[string]any{"vin": vinSchema()}
-	for f := range NumFields {
-		s := fieldSchema(f, true)
-		if fields[f].needed && patch {
-			s["type"], s["enum"] = []string{"string", "null"}, append(enumOf(f), nil)
-			s["description"] = "Null releases the override: the value stays until a source tells another."
-		}
-		if f == Custom && patch {
-			s["additionalProperties"] = map[string]any{"type": []string{"string", "null"}, "maxLength": fields[f].max}
-		}
-		properties[fields[f].name] = s
-	}
-	return map[string]any{"type": "object", "description": text, "additionalProperties": false, "properties": properties}
-}
-
-func vinSchema() map[string]any {
-	return map[string]any{"type": "string", "example": "1FTEW1EF8HFA85881", "description": "The vehicle identification number. Blanks, dashes and lower case are corrected; " +
-		"a wrong check digit is accepted and shown in vin_status, any other character than 0-9 and A-Z without I, O, Q is not."}
-}
-
-// fieldSchema is the JSON schema of a field, as sent (input) or as shown.
-func fieldSchema(f Field, input bool) map[string]any {
-	spec := &fields[f]
-	s := map[string]any{}
-	if text := f.description(); text != "" {
-		s["description"] = text
-	}
-	kindSchema(f, input, s)
-	if spec.example != "" {
-		s["example"] = rawJSON(spec.example)
-	}
-	return s
-}
-
-func (f Field) description() string {
-	text := fields[f].doc
-	if fields[f].sensitive {
-		text += " Shown to administrators only."
-	}
-	return text
-}
-
-// rawJSON is text that is JSON already.
-type rawJSON string
-
-// MarshalJSON implements json.Marshaler.
-func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
-
-func kindSchema(f Field, input bool, s map[string]any) {
-	spec := &fields[f]
-	nullable := func(kind string) any {
-		if spec.needed {
-			return kind
-		}
-		return []string{kind, "null"}
-	}
-	s["type"] = nullable("string")
-	switch spec.kind {
-	case Int:
-		s["type"], s["minimum"], s["maximum"] = nullable("integer"), spec.low, spec.high
-	case Decimal:
-		s["type"], s["minimum"], s["maximum"] = nullable("number"), rawJSON(litresText(spec.low)), rawJSON(litresText(spec.high))
-	case Bool:
-		s["type"] = nullable("boolean")
-	case Money:
-		moneySchema(f, input, s)
-	case Enum:
-		s["enum"] = enumOf(f)
-	case Date:
-		s["format"] = "date"
-	case Time:
-		s["format"] = "date-time"
-	case ID:
-		s["format"] = "uuid"
-	case URL:
-		s["format"], s["maxLength"] = "uri", f.limit()
-	case List:
-		s["type"], s["items"], s["maxItems"] = listType(input), map[string]any{"type": "string", "maxLength": spec.max}, spec.items
-	case Map:
-		s["type"], s["additionalProperties"] = mapType(input), map[string]any{"type": "string", "maxLength": spec.max}
-	case Text:
-		s["maxLength"] = f.limit()
-	}
-}
-
-func moneySchema(f Field, input bool, s map[string]any) {
-	if !input {
-		s["pattern"] = `^\d+\.\d\d$`
-		return
-	}
-	delete(s, "type")
-	s["anyOf"] = []any{
-		map[string]any{"type": "string", "pattern": `^\d+(\.\d{1,2}0*)?$`},
-		map[string]any{"type": "number", "minimum": rawJSON(money.FromCents(fields[f].low).String()), "maximum": rawJSON(money.FromCents(f.top()).String())},
-		map[string]any{"type": "null"},
-	}
-	s["description"] = fmt.Sprintf("%s Read exactly, at most two decimals, up to %s.", f.description(), money.FromCents(f.top()))
-}
-
-func enumOf(f Field) []any {
-	var words []any
-	for _, w := range fields[f].words {
-		words = append(words, w)
-	}
-	if !fields[f].needed {
-		words = append(words, nil)
-	}
-	return words
-}
-
-// Lists and maps are shown empty rather than null, but null clears them.
-func listType(input bool) any {
-	if input {
-		return []string{"array", "null"}
-	}
-	return "array"
-}
-
-func mapType(input bool) any {
-	if input {
-		return []string{"object", "null"}
-	}
-	return "object"
 }

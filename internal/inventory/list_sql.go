@@ -10,6 +10,7 @@ import (
 
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // table holds what the filter is about: all vehicles, one source's records of them, or merged ones.
@@ -103,7 +104,7 @@ func appendConflicts(ctx context.Context, t *sqldb.Tenant, b []byte, f Filter, a
 		if err := r.Scan(&vin, &conflicts); err != nil {
 			return struct{}{}, err
 		}
-		b = appendString(append(separated(b), `{"vin":`...), vin)
+		b = vehicle.AppendString(append(separated(b), `{"vin":`...), vin)
 		b = append(b, `,"fields":`...)
 		b = append(append(b, f.conflicts(conflicts)...), '}')
 		return struct{}{}, nil

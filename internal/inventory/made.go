@@ -3,6 +3,8 @@ package inventory
 import (
 	"encoding/json"
 	"fmt"
+
+	"carfluence/internal/vehicle"
 )
 
 // What a vehicle shows is stored as its records and, beside them, where it differs from what their last changes give:
@@ -16,20 +18,16 @@ type madeValue struct {
 }
 
 // made encodes what differs between what the vehicle shows and what its records give plainly; "" for nothing.
-func (w *Writer) made(v *Vehicle, plain *Values, rules Set) string {
+func (w *Writer) made(v *Vehicle, plain *vehicle.Values, rules vehicle.Fields) string {
 	if v.Values == *plain {
 		return ""
 	}
 	b := append(w.scratch[:0], '{')
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if v.Values[f] == plain[f] {
 			continue
 		}
-		key := keys[f]
-		if len(b) == 1 {
-			key = key[1:]
-		}
-		b = append(b, key...)
+		b = vehicle.AppendKey(b, f)
 		b = append(b, `{"value":`...)
 		b = appendNullable(b, v.Values[f])
 		b = append(b, `,"rule":`...)
@@ -37,7 +35,7 @@ func (w *Writer) made(v *Vehicle, plain *Values, rules Set) string {
 		if rules.Has(f) {
 			rule = w.rules.Names[w.ruling.By[f]].ID
 		}
-		b = append(appendString(b, rule), '}')
+		b = append(vehicle.AppendString(b, rule), '}')
 	}
 	w.scratch = append(b, '}')
 	return string(w.scratch)
@@ -55,10 +53,10 @@ func readMade(text string) (map[string]madeValue, error) {
 }
 
 // remake puts what was made over what the records give.
-func (v *Values) remake(text string) error {
+func remake(v *vehicle.Values, text string) error {
 	made, err := readMade(text)
 	for name, m := range made {
-		if f, ok := byName[name]; ok {
+		if f, ok := vehicle.FieldNamed(name); ok {
 			v[f] = ""
 			if m.Value != nil {
 				v[f] = *m.Value

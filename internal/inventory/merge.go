@@ -3,13 +3,15 @@ package inventory
 import (
 	"cmp"
 	"slices"
+
+	"carfluence/internal/vehicle"
 )
 
 // Merge says whose values to believe where several sources describe a vehicle. The zero value believes whoever changed
 // last.
 type Merge struct {
-	Sources []string         // integration ids, the one to believe first first; all other sources come after them
-	Fields  map[Field]string // integrations to believe first about one field
+	Sources []string                 // integration ids, the one to believe first first; all other sources come after them
+	Fields  map[vehicle.Field]string // integrations to believe first about one field
 }
 
 // order sorts records, the one to believe first: the sources of the merge, then the others. What a source gave up comes
@@ -45,7 +47,7 @@ func (m *Merge) place(source string) int {
 func (m *Merge) names(source string) bool { return m.place(source) < len(m.Sources) }
 
 // outdated tells that a source gave the vehicle up while another that has not says something of the field.
-func outdated(r *record, records []*record, f Field) bool {
+func outdated(r *record, records []*record, f vehicle.Field) bool {
 	return !r.goneAt.IsZero() && slices.ContainsFunc(records, func(o *record) bool { return o.goneAt.IsZero() && !o.lead() && o.values[f] != "" })
 }
 
@@ -56,14 +58,16 @@ func (m *Merge) status(order []*record) (string, *record) {
 		return lastStatus(order)
 	}
 	says := func(r *record) bool { return m.names(r.source) && !r.lead() && r.goneAt.IsZero() }
-	if i := slices.IndexFunc(order, func(r *record) bool { return says(r) && r.source == m.Fields[Status] && r.values[Status] != "" }); i >= 0 {
-		return order[i].values[Status], order[i]
+	if i := slices.IndexFunc(order, func(r *record) bool {
+		return says(r) && r.source == m.Fields[vehicle.Status] && r.values[vehicle.Status] != ""
+	}); i >= 0 {
+		return order[i].values[vehicle.Status], order[i]
 	}
-	if i := slices.IndexFunc(order, func(r *record) bool { return says(r) && r.values[Status] != "" }); i >= 0 {
-		return order[i].values[Status], order[i]
+	if i := slices.IndexFunc(order, func(r *record) bool { return says(r) && r.values[vehicle.Status] != "" }); i >= 0 {
+		return order[i].values[vehicle.Status], order[i]
 	}
 	if i := slices.IndexFunc(order, func(r *record) bool { return says(r) && r.lists() }); i >= 0 {
-		return StatusActive, order[i]
+		return vehicle.StatusActive, order[i]
 	}
 	return lastStatus(order)
 }

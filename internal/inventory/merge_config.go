@@ -14,6 +14,7 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Limits on merge configs.
@@ -56,9 +57,9 @@ type MergeSettings struct {
 func (s *MergeSettings) merge() Merge {
 	m := Merge{Sources: s.order()}
 	for name, id := range s.Fields {
-		if f, ok := byName[name]; ok {
+		if f, ok := vehicle.FieldNamed(name); ok {
 			if m.Fields == nil {
-				m.Fields = map[Field]string{}
+				m.Fields = map[vehicle.Field]string{}
 			}
 			m.Fields[f] = id
 		}

@@ -9,6 +9,7 @@ import (
 
 	"carfluence/internal/auth"
 	"carfluence/internal/rest"
+	"carfluence/internal/vehicle"
 )
 
 type mergeConfigBody struct {
@@ -141,7 +142,7 @@ func mergeConfigSchema(text string, patch bool) map[string]any {
 		fieldID["type"] = []string{"string", "null"}
 	}
 	chosen := allFields
-	chosen.Remove(Custom)
+	chosen.Remove(vehicle.Custom)
 	return map[string]any{"type": "object", "description": text, "additionalProperties": false, "properties": map[string]any{
 		"name": map[string]any{"type": "string", "minLength": 1, "maxLength": maxMergeName, "description": "Unique in the dealer group.", "example": "DMS before website"},
 		"sourceIntegrationIds": map[string]any{"type": "array", "items": ids, "minItems": 1, "maxItems": maxMergeSources, "uniqueItems": true,

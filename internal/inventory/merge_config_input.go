@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"carfluence/internal/errs"
+	"carfluence/internal/vehicle"
 )
 
 // MergeConfigInput is a new merge config as a client sends it. Each fault is named by its pointer.
@@ -70,7 +71,7 @@ func (c *MergeConfigChange) fault(pointer, detail string) {
 
 func readMergeConfig(raw []byte) MergeConfigChange {
 	c := MergeConfigChange{fields: map[string]string{}, sent: map[string]bool{}}
-	if eachMember(raw, c.member) != nil {
+	if vehicle.EachMember(raw, c.member) != nil {
 		c.noObject = true
 		c.fault("#", "must be an object that describes a merge config")
 	}
@@ -97,13 +98,13 @@ func (c *MergeConfigChange) member(name string, value []byte) {
 			c.readFields(value)
 		}
 	case "isDefault":
-		if text := string(value); null || text == True || text == False {
-			c.isDefault = new(text == True)
+		if text := string(value); null || text == vehicle.True || text == vehicle.False {
+			c.isDefault = new(text == vehicle.True)
 		} else {
 			c.fault("#/"+name, "must be true or false")
 		}
 	case "mileageTolerance":
-		n, ok := wholeNumber(value)
+		n, ok := vehicle.WholeNumber(value)
 		if null {
 			n, ok = DefaultMileageTolerance, true
 		}
@@ -113,12 +114,12 @@ func (c *MergeConfigChange) member(name string, value []byte) {
 	case "id", "status", "createdAt", "updatedAt":
 		c.fault("#/"+name, "can't be set")
 	default:
-		c.fault("#/"+escapePointer(name), "is not a member of a merge config")
+		c.fault(errs.Member("#", name), "is not a member of a merge config")
 	}
 }
 
 func (c *MergeConfigChange) readName(raw []byte) {
-	text, ok := stringOf(raw)
+	text, ok := vehicle.StringOf(raw)
 	text = strings.TrimSpace(text)
 	switch {
 	case !ok:
@@ -138,7 +139,7 @@ func (c *MergeConfigChange) readIDs(pointer string, raw []byte) *[]string {
 	}
 	ids := make([]string, 0, len(values))
 	for i, value := range values {
-		text, ok := stringOf(value)
+		text, ok := vehicle.StringOf(value)
 		id := integrationID(text)
 		switch {
 		case !ok:
@@ -156,13 +157,13 @@ func (c *MergeConfigChange) readIDs(pointer string, raw []byte) *[]string {
 func integrationID(text string) string { return cmp.Or(strings.ToLower(text), "-") }
 
 func (c *MergeConfigChange) readFields(raw []byte) {
-	err := eachMember(raw, func(name string, value []byte) {
-		pointer := "#/fieldPriority/" + escapePointer(name)
+	err := vehicle.EachMember(raw, func(name string, value []byte) {
+		pointer := errs.Member("#/fieldPriority", name)
 		if detail := noMergeField(name); detail != "" {
 			c.fault(pointer, detail)
 			return
 		}
-		id, ok := stringOf(value)
+		id, ok := vehicle.StringOf(value)
 		if !ok && string(value) != "null" {
 			c.fault(pointer, "must be the id of an integration")
 			return
@@ -179,16 +180,16 @@ func (c *MergeConfigChange) readFields(raw []byte) {
 
 // noMergeField says why a field's source can't be chosen by a name; "" when it can.
 func noMergeField(name string) string {
-	f, known := FieldNamed(name)
+	f, known := vehicle.FieldNamed(name)
 	switch {
-	case known && f == Custom:
+	case known && f == vehicle.Custom:
 		return "is merged property by property"
 	case known:
 		return ""
-	case name == "vin" || Computed(name):
+	case name == "vin" || vehicle.Computed(name):
 		return "is the same whatever the source"
 	}
-	return unknownField(name)
+	return vehicle.UnknownField(name)
 }
 
 // apply puts the change onto a config. The error is invalid and lists every fault. known are the group's integrations; one
@@ -243,7 +244,7 @@ func (c *MergeConfigChange) applySettings(to *MergeSettings) {
 			continue
 		}
 		if gone(id) {
-			c.fault("#/fieldPriority/"+escapePointer(name), notAmongSources)
+			c.fault(errs.Member("#/fieldPriority", name), notAmongSources)
 		}
 		chosen[name] = id
 	}

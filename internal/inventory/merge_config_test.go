@@ -13,6 +13,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // config creates a merge config and returns its id. The body is a template of member texts.
@@ -200,7 +201,7 @@ func TestMergeConfigRefusals(t *testing.T) {
 func TestMergeConfigScopes(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration))
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "1"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	for _, c := range []struct {
 		method, path, body string
 		allowed            string // callers, beside those with every scope
@@ -228,7 +229,7 @@ func TestMergeConfigScopes(t *testing.T) {
 func TestForeignMergeConfigsAreNotFound(t *testing.T) {
 	h := open(t)
 	id := h.config(over("Ours", integration))
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "1"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	for _, c := range []struct{ method, path, body string }{
 		{"GET", "/merge-configs/%s", ""}, {"PATCH", "/merge-configs/%s", `{"name":"x"}`}, {"DELETE", "/merge-configs/%s", ""},
 		{"GET", "/merge-configs/%s/data", ""}, {"GET", "/merge-configs/%s/data/" + truck, ""}, {"GET", "/merge-configs/%s/conflicts", ""},
@@ -272,7 +273,7 @@ func TestMergeConfigsAreLimited(t *testing.T) {
 func TestDeletedIntegrationStaysInItsConfigs(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration, second))
-	h.feeds(feedOf(second), row(truck, 2, map[Field]string{Price: "1"}))
+	h.feeds(feedOf(second), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	h.stock.Integrations = func(context.Context, *sqldb.Tenant) (map[string]IntegrationName, error) {
 		return map[string]IntegrationName{integration: {"vauto", "Nightly"}, third: {"custom", "DMS"}}, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // queued collects the refreshes that a job is to carry out.
@@ -85,7 +86,7 @@ func TestLargeGroupIsMergedByAJob(t *testing.T) {
 		}
 		h.some((*queued)[0], 2)
 	}
-	h.feeds(a, row(first[3].VIN, 2, map[Field]string{Make: "Changed while it is built"}))
+	h.feeds(a, row(first[3].VIN, 2, map[vehicle.Field]string{vehicle.Make: "Changed while it is built"}))
 	h.run((*queued)[0])
 	if out := h.must(200, "", "GET", path+"/data", ""); out["pagination"].(map[string]any)["total"] != float64(vehicles) || status() != "ready" {
 		t.Errorf("built: %v, %v", out["pagination"], status())
@@ -111,7 +112,7 @@ func TestLargeGroupIsMergedByAJob(t *testing.T) {
 	if price() != old || status() != "building" {
 		t.Errorf("while it is built: %v, %v", price(), status())
 	}
-	h.feeds(a, row(first[7].VIN, 2, map[Field]string{Price: "7"}))
+	h.feeds(a, row(first[7].VIN, 2, map[vehicle.Field]string{vehicle.Price: "7"}))
 	if price() != "7.00" {
 		t.Errorf("a change while it is built: %v", price())
 	}

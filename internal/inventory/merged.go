@@ -9,6 +9,7 @@ import (
 
 	"carfluence/internal/errs"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // merged is a vehicle as a merge config shows it. All of it follows from what the config's sources say, the overrides and
@@ -16,9 +17,9 @@ import (
 type merged struct {
 	Vehicle
 	from      givers
-	ruled     map[Field]string // rule that set the field, by id
-	disputed  Set              // fields about which sources disagree
-	conflicts string           // see merged_vehicle
+	ruled     map[vehicle.Field]string // rule that set the field, by id
+	disputed  vehicle.Fields           // fields about which sources disagree
+	conflicts string                   // see merged_vehicle
 
 	sold time.Time // when the inventory showed it as sold
 
@@ -46,8 +47,8 @@ func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, 
 		all = append(slices.Clip(own), api.only(covered(v.Overrides)))
 	}
 	m.Values, m.from = view.merge.shown(all, v.Overrides, c.has)
-	if r := m.from[Status]; r != nil && !r.goneAt.IsZero() { // all have given it up, and it is no matter who did last
-		m.from[Status] = view.merge.first(own)
+	if r := m.from[vehicle.Status]; r != nil && !r.goneAt.IsZero() { // all have given it up, and it is no matter who did last
+		m.from[vehicle.Status] = view.merge.first(own)
 	}
 	m.settle(c, now)
 	return m, true
@@ -56,10 +57,10 @@ func (c calendar) merged(v *Vehicle, view *mergeView, now time.Time) (m merged, 
 // settle updates what follows from a merged vehicle's values.
 func (m *merged) settle(c calendar, now time.Time) {
 	m.SoldAt = time.Time{}
-	if m.Values[Status] == StatusSold {
+	if m.Values[vehicle.Status] == vehicle.StatusSold {
 		m.SoldAt = m.UpdatedAt
-		switch r := m.from[Status]; {
-		case m.Overrides.Has(Status):
+		switch r := m.from[vehicle.Status]; {
+		case m.Overrides.Has(vehicle.Status):
 			m.SoldAt = m.sold
 		case r != nil && !r.goneAt.IsZero():
 			m.SoldAt = slices.MaxFunc(m.records, func(a, b *record) int { return a.goneAt.Compare(b.goneAt) }).goneAt
@@ -85,8 +86,8 @@ func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
 	}
 	sources := m.Values
 	w.rule(&m.Vehicle)
-	var rules Set
-	for f := range NumFields {
+	var rules vehicle.Fields
+	for f := range vehicle.NumFields {
 		if w.ruling.Set.Has(f) && m.Values[f] != sources[f] {
 			rules.Add(f)
 			m.rule(f, w.rules.Names[w.ruling.By[f]].ID)
@@ -100,9 +101,9 @@ func (w *Writer) merged(v *Vehicle, view *mergeView) (m merged, ok bool) {
 	return m, true
 }
 
-func (m *merged) rule(f Field, id string) {
+func (m *merged) rule(f vehicle.Field, id string) {
 	if m.ruled == nil {
-		m.ruled = map[Field]string{}
+		m.ruled = map[vehicle.Field]string{}
 	}
 	m.ruled[f] = id
 }
@@ -115,17 +116,17 @@ func (m *merged) restore(row *mergedRow) error {
 		return err
 	}
 	for name, one := range made {
-		if f, ok := byName[name]; ok && one.Rule != "" {
+		if f, ok := vehicle.FieldNamed(name); ok && one.Rule != "" {
 			m.rule(f, one.Rule)
 		}
 	}
-	return m.Values.remake(m.made)
+	return remake(&m.Values, m.made)
 }
 
 // only is a record with nothing but some fields.
-func (r *record) only(set Set) *record {
+func (r *record) only(set vehicle.Fields) *record {
 	part := *r
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if !set.Has(f) {
 			part.values[f] = ""
 		}
@@ -149,24 +150,20 @@ func (m *merged) full(b []byte, days int64, sensitive bool) []byte {
 
 // withSources adds to an object that stands at the end, as its last member, the source of each field that has a value: an
 // integration's id, api for an override, rule: and its id for a rule.
-func (m *merged) withSources(b []byte, set Set) []byte {
+func (m *merged) withSources(b []byte, set vehicle.Fields) []byte {
 	b = append(b[:len(b)-1], `,"_sources":{`...)
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		source := m.source(f)
 		if !set.Has(f) || m.Values[f] == "" || source == "" {
 			continue
 		}
-		key := keys[f]
-		if b[len(b)-1] == '{' {
-			key = key[1:]
-		}
-		b = appendString(append(b, key...), source)
+		b = vehicle.AppendString(vehicle.AppendKey(b, f), source)
 	}
 	return append(b, `}}`...)
 }
 
 // source of a field's value; "" for none, and for a vehicle that is active for want of another word.
-func (m *merged) source(f Field) string {
+func (m *merged) source(f vehicle.Field) string {
 	if id, ok := m.ruled[f]; ok {
 		return sourceRule + ":" + id
 	}
@@ -177,10 +174,10 @@ func (m *merged) source(f Field) string {
 }
 
 // allFields and openFields are the fields administrators and others see.
-var allFields, openFields = func() (all, open Set) {
-	for f := range NumFields {
+var allFields, openFields = func() (all, open vehicle.Fields) {
+	for f := range vehicle.NumFields {
 		all.Add(f)
-		if !fields[f].sensitive {
+		if !f.Sensitive() {
 			open.Add(f)
 		}
 	}
@@ -189,13 +186,13 @@ var allFields, openFields = func() (all, open Set) {
 
 // comparedFields are those about which sources may disagree. Left out is what each writes in its own way, such as photos and
 // descriptions, what names the vehicle's place in the source, and what is for administrators only.
-var comparedFields = func() (set Set) {
-	for f := range NumFields {
-		if !fields[f].sensitive && !fields[f].bulky && fields[f].kind != URL && fields[f].kind != List {
+var comparedFields = func() (set vehicle.Fields) {
+	for f := range vehicle.NumFields {
+		if !f.Sensitive() && !f.Bulky() && f.Kind() != vehicle.URL && f.Kind() != vehicle.List {
 			set.Add(f)
 		}
 	}
-	for _, f := range []Field{Status, SourceDealerCode, SourceDealerName, PhotoCount, PhotosUpdatedAt} {
+	for _, f := range []vehicle.Field{vehicle.Status, vehicle.SourceDealerCode, vehicle.SourceDealerName, vehicle.PhotoCount, vehicle.PhotosUpdatedAt} {
 		set.Remove(f)
 	}
 	return set
@@ -209,24 +206,25 @@ func (m *merged) disagreement(tolerance int64) {
 	}
 	slices.SortFunc(said, func(a, b *record) int { return strings.Compare(a.source, b.source) })
 	var b []byte
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if !comparedFields.Has(f) || !disagree(f, said, tolerance) {
 			continue
 		}
+		if m.disputed.Empty() {
+			b = append(b, '{')
+		}
 		m.disputed.Add(f)
-		b = append(b, keys[f]...) // with a comma before it
-		b = m.conflict(b, f, said)
+		b = m.conflict(vehicle.AppendKey(b, f), f, said)
 	}
-	if len(b) > 0 {
-		b[0] = '{'
+	if !m.disputed.Empty() {
 		m.conflicts = string(append(b, '}'))
 	}
 }
 
 // conflict appends what is shown of a field, and what each source says of it.
-func (m *merged) conflict(b []byte, f Field, said []*record) []byte {
+func (m *merged) conflict(b []byte, f vehicle.Field, said []*record) []byte {
 	b = append(b, `{"shown":`...)
-	b = appendValue(b, f, m.Values[f])
+	b = vehicle.AppendValue(b, f, m.Values[f])
 	b = append(b, `,"source":`...)
 	b = appendNullable(b, m.source(f))
 	b = append(b, `,"values":[`...)
@@ -235,26 +233,26 @@ func (m *merged) conflict(b []byte, f Field, said []*record) []byte {
 		if value == "" {
 			continue
 		}
-		b = appendString(append(separated(b), `{"source_integration_id":`...), r.source)
+		b = vehicle.AppendString(append(separated(b), `{"source_integration_id":`...), r.source)
 		b = append(b, `,"value":`...)
-		b = append(appendValue(b, f, value), '}')
+		b = append(vehicle.AppendValue(b, f, value), '}')
 	}
 	return append(b, `]}`...)
 }
 
 // stated is what values say of a field: a mileage is in miles unless they say otherwise, and its unit means nothing alone.
-func stated(f Field, v *Values) string {
+func stated(f vehicle.Field, v *vehicle.Values) string {
 	switch {
-	case f != MileageUnit:
+	case f != vehicle.MileageUnit:
 		return v[f]
-	case v[Mileage] == "":
+	case v[vehicle.Mileage] == "":
 		return ""
 	}
-	return cmp.Or(v[MileageUnit], "mi")
+	return cmp.Or(v[vehicle.MileageUnit], "mi")
 }
 
 // disagree tells that two records state different values of a field.
-func disagree(f Field, records []*record, tolerance int64) bool {
+func disagree(f vehicle.Field, records []*record, tolerance int64) bool {
 	for i, a := range records {
 		for _, b := range records[i+1:] {
 			if differing(f, &a.values, &b.values, tolerance) {
@@ -267,23 +265,23 @@ func disagree(f Field, records []*record, tolerance int64) bool {
 
 // differing tells that two records state different values of a field. The units of two mileages that mean the same differ for
 // a reason.
-func differing(f Field, a, b *Values, tolerance int64) bool {
+func differing(f vehicle.Field, a, b *vehicle.Values, tolerance int64) bool {
 	x, y := stated(f, a), stated(f, b)
 	switch {
-	case x == "" || y == "" || x == y || same(f, x, y):
+	case x == "" || y == "" || x == y || f.Same(x, y):
 		return false
-	case f == Mileage || f == MileageUnit:
+	case f == vehicle.Mileage || f == vehicle.MileageUnit:
 		return !nearMileages(a, b, tolerance)
 	}
 	return true
 }
 
 // nearMileages tells that two mileages differ by no more than the tolerance: in their unit, in miles if that differs.
-func nearMileages(a, b *Values, tolerance int64) bool {
-	x, _ := number(a[Mileage])
-	y, _ := number(b[Mileage])
-	if stated(MileageUnit, a) != stated(MileageUnit, b) {
-		x, y = inMiles(x, a[MileageUnit]), inMiles(y, b[MileageUnit])
+func nearMileages(a, b *vehicle.Values, tolerance int64) bool {
+	x, _ := number(a[vehicle.Mileage])
+	y, _ := number(b[vehicle.Mileage])
+	if stated(vehicle.MileageUnit, a) != stated(vehicle.MileageUnit, b) {
+		x, y = inMiles(x, a[vehicle.MileageUnit]), inMiles(y, b[vehicle.MileageUnit])
 	}
 	return max(x-y, y-x) <= tolerance
 }

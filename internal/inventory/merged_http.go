@@ -9,6 +9,7 @@ import (
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -77,10 +78,10 @@ func (s *Stock) showMerged(ctx context.Context, p auth.Principal, in *mergedVehi
 func (s *Stock) listConflicts(ctx context.Context, p auth.Principal, in *conflictsInput) (*encoded, error) {
 	f := Filter{Config: in.ID, Disputed: AnyField}
 	if in.Field != "" {
-		field, known := FieldNamed(in.Field)
+		field, known := vehicle.FieldNamed(in.Field)
 		switch {
 		case !known:
-			return nil, errs.Invalid("invalid", "The conflicts can't be filtered by this field.", errs.In("field", unknownField(in.Field)))
+			return nil, errs.Invalid("invalid", "The conflicts can't be filtered by this field.", errs.In("field", vehicle.UnknownField(in.Field)))
 		case !comparedFields.Has(field):
 			return nil, errs.Invalid("invalid", "The conflicts can't be filtered by this field.", errs.In("field", "is not compared"))
 		}

@@ -18,12 +18,14 @@ import (
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
+	"carfluence/internal/vehicle/vehicletest"
 )
 
 // mergeStep is one thing a source does.
 type mergeStep struct {
 	from   Source
-	change Change
+	change vehicle.Change
 	retire bool
 	patch  bool
 }
@@ -36,12 +38,12 @@ func drawSequences(t *rapid.T, vins []string) [][]mergeStep {
 	for _, from := range []Source{feedOf(integration), feedOf(second), adding, {Name: SourceAPI}} {
 		steps := make([]mergeStep, rapid.IntRange(0, 4).Draw(t, "steps of "+from.id()))
 		for i := range steps {
-			s := mergeStep{from: from, change: drawChange(t, rapid.SampledFrom(vins).Draw(t, "vin"))}
+			s := mergeStep{from: from, change: vehicletest.Change(t, rapid.SampledFrom(vins).Draw(t, "vin"))}
 			s.patch = from.Name == SourceAPI
 			s.retire = !s.patch && rapid.IntRange(0, 3).Draw(t, "retire") == 0
 			if s.patch { // a patch of custom says what to change of all sources' properties
-				s.change.Present.Remove(Custom)
-				s.change.Values[Custom] = ""
+				s.change.Present.Remove(vehicle.Custom)
+				s.change.Values[vehicle.Custom] = ""
 			}
 			steps[i] = s
 		}
@@ -71,7 +73,7 @@ func drawMergeConfig(t *rapid.T) MergeConfigChange {
 		"mileageTolerance": rapid.IntRange(0, 1).Draw(t, "tolerance"),
 	}
 	chosen := map[string]string{}
-	for _, f := range rapid.SliceOfN(rapid.SampledFrom([]Field{Price, Make, Mileage, MileageUnit, Gears, Transmission, Status, Photos, Certified}), 0, 4).Draw(t, "chosen") {
+	for _, f := range rapid.SliceOfN(rapid.SampledFrom([]vehicle.Field{vehicle.Price, vehicle.Make, vehicle.Mileage, vehicle.MileageUnit, vehicle.Gears, vehicle.Transmission, vehicle.Status, vehicle.Photos, vehicle.Certified}), 0, 4).Draw(t, "chosen") {
 		chosen[f.String()] = order[0]
 	}
 	body["fieldPriority"] = chosen
@@ -101,10 +103,10 @@ func TestMergedVehiclesDoNotDependOnArrival(t *testing.T) {
 			s.Integrations = func(context.Context, *sqldb.Tenant) (map[string]IntegrationName, error) {
 				return map[string]IntegrationName{integration: {}, second: {}, third: {}}, nil
 			}
-			s.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) { return retailWhatHasNoPrice, nil }
+			s.Rules = func(context.Context, *sqldb.Tenant) (vehicle.Rules, error) { return retailWhatHasNoPrice, nil }
 			tenant := db.Tenant(fmt.Sprintf("group-%d", n))
 			for _, vin := range vins { // a patch needs a vehicle
-				if _, _, err := s.Upsert(t.Context(), tenant, Change{VIN: vin, Present: SetOf(Doors), Values: Values{Doors: "4"}}, Source{Name: SourceAPI}); err != nil {
+				if _, _, err := s.Upsert(t.Context(), tenant, vehicle.Change{VIN: vin, Present: vehicle.FieldsOf(vehicle.Doors), Values: vehicle.Values{vehicle.Doors: "4"}}, Source{Name: SourceAPI}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -133,10 +135,10 @@ func TestMergedVehiclesDoNotDependOnArrival(t *testing.T) {
 }
 
 // retailWhatHasNoPrice is a rule.
-var retailWhatHasNoPrice = Rules{Names: []RuleName{{"r1", "Retail"}}, Run: func(v *Values, r *Ruling) {
-	if v[Price] == "" && !r.Keep.Has(Disposition) {
-		v[Disposition] = "retail"
-		r.Set.Add(Disposition)
+var retailWhatHasNoPrice = vehicle.Rules{Names: []vehicle.RuleName{{ID: "r1", Name: "Retail"}}, Run: func(v *vehicle.Values, r *vehicle.Ruling) {
+	if v[vehicle.Price] == "" && !r.Keep.Has(vehicle.Disposition) {
+		v[vehicle.Disposition] = "retail"
+		r.Set.Add(vehicle.Disposition)
 	}
 }}
 
@@ -149,7 +151,7 @@ func (step *mergeStep) do(t *rapid.T, s *Stock, tenant *sqldb.Tenant) {
 		case step.retire:
 			return retire(t.Context(), s, tx, []string{step.change.VIN}, step.from)
 		}
-		_, err := apply(t.Context(), s, tx, []Change{step.change}, step.from)
+		_, err := apply(t.Context(), s, tx, []vehicle.Change{step.change}, step.from)
 		return err
 	})
 	if err != nil {
@@ -224,10 +226,10 @@ func stateOf(t *rapid.T, s *Stock, tenant *sqldb.Tenant, id string, vins []strin
 		return out
 	}
 	state.Listed = list("all", Filter{})
-	list("active", Filter{Status: StatusActive})
-	list("sold", Filter{Status: StatusSold})
+	list("active", Filter{Status: vehicle.StatusActive})
+	list("sold", Filter{Status: vehicle.StatusSold})
 	state.Conflicts = list("conflicts", Filter{Disputed: AnyField})
-	list("about the price", Filter{Disputed: Price.String()})
+	list("about the price", Filter{Disputed: vehicle.Price.String()})
 	for _, vin := range vins {
 		m, err := s.merged(t.Context(), tenant, id, vin, calendar{})
 		if errors.Is(err, errNoVehicle) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 const (
@@ -33,7 +34,7 @@ type mergedCount struct{ total, active, conflicting int64 }
 
 func (c *mergedCount) add(row *mergedRow, sign int64) {
 	c.total += sign
-	if row.status == StatusActive {
+	if row.status == vehicle.StatusActive {
 		c.active += sign
 	}
 	if row.disputed != "" {
@@ -50,7 +51,7 @@ type mergedRow struct {
 func (w *Writer) mergedRow(m *merged) mergedRow {
 	w.scratch = m.document(w.scratch[:0], w.days)
 	row := mergedRow{
-		dealership: m.Values[DealershipID], status: m.Values[Status], search: m.search(), conflicts: m.conflicts, made: m.made, document: string(w.scratch),
+		dealership: m.Values[vehicle.DealershipID], status: m.Values[vehicle.Status], search: m.search(), conflicts: m.conflicts, made: m.made, document: string(w.scratch),
 		lotSince: int64(m.LotSince),
 	}
 	if !m.disputed.Empty() {

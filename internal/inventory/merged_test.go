@@ -14,6 +14,7 @@ import (
 
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // merged lists a config's vehicles by VIN, those of all statuses.
@@ -63,10 +64,10 @@ func TestMergedVehicleBelievesByFieldThenByOrder(t *testing.T) {
 	h := open(t)
 	a, b, c := feedOf(integration), feedOf(second), feedOf(third)
 	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"fieldPriority":{"price":"`+second+`","trim":"`+second+`","gears":"`+second+`"}}`)
-	h.feeds(a, row(truck, 2, map[Field]string{Make: "Ford", Price: "100", Trim: "XL", Mileage: "10", Transmission: "6-Speed Manual", StockNumber: "A1", Cost: "7"}))
-	h.feeds(b, row(truck, 2, map[Field]string{Make: "FORD TRUCKS", Model: "F-150", Price: "200", Mileage: "20 km", Transmission: "8-Speed Automatic", StockNumber: "B1"}))
-	h.feeds(c, row(truck, 2, map[Field]string{Make: "Nobody", Doors: "4"}))
-	h.feeds(c, row(sedan, 2, map[Field]string{Make: "Nissan"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford", vehicle.Price: "100", vehicle.Trim: "XL", vehicle.Mileage: "10", vehicle.Transmission: "6-Speed Manual", vehicle.StockNumber: "A1", vehicle.Cost: "7"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Make: "FORD TRUCKS", vehicle.Model: "F-150", vehicle.Price: "200", vehicle.Mileage: "20 km", vehicle.Transmission: "8-Speed Automatic", vehicle.StockNumber: "B1"}))
+	h.feeds(c, row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Nobody", vehicle.Doors: "4"}))
+	h.feeds(c, row(sedan, 2, map[vehicle.Field]string{vehicle.Make: "Nissan"}))
 	h.mergedShows(path, truck, map[string]any{
 		"make": "Ford", "@make": integration, "model": "F-150", "@model": second, "price": "200.00", "@price": second, "trim": "XL", "@trim": integration,
 		"mileage": 10.0, "@mileage": integration, "mileage_unit": nil, "@mileage_unit": nil, // together
@@ -82,13 +83,13 @@ func TestMergedVehicleBelievesByFieldThenByOrder(t *testing.T) {
 
 	h.retire(a, truck) // gone records come last
 	h.mergedShows(path, truck, map[string]any{"make": "FORD TRUCKS", "price": "200.00", "trim": "XL", "mileage": 20.0, "mileage_unit": "km", "status": "active", "@status": second})
-	h.feeds(b, row(truck, 2, map[Field]string{Price: ""})) // an empty value falls through
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: ""})) // an empty value falls through
 	h.mergedShows(path, truck, map[string]any{"price": "100.00", "@price": integration})
 	h.retire(b, truck)
 	h.mergedShows(path, truck, map[string]any{"status": "sold", "@status": integration, "make": "Ford", "sold_at": "2026-11-23T12:07:00Z"})
-	h.feeds(b, row(truck, 2, map[Field]string{Price: "300", Status: "sold"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300", vehicle.Status: "sold"}))
 	h.mergedShows(path, truck, map[string]any{"status": "sold", "@status": second, "price": "300.00"})
-	h.feeds(a, row(truck, 2, map[Field]string{Status: "active"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Status: "active"}))
 	h.mergedShows(path, truck, map[string]any{"status": "active", "@status": integration})
 	h.mergeConfig(200, "PATCH", path, `{"fieldPriority":{"status":"`+second+`"}}`)
 	h.mergedShows(path, truck, map[string]any{"status": "sold", "@status": second})
@@ -103,7 +104,7 @@ func TestMergedVehicleBelievesByFieldThenByOrder(t *testing.T) {
 func TestMergedVehicleShowsOverridesAndRules(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration, second))
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "100", Make: "Ford", Cost: "50"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100", vehicle.Make: "Ford", vehicle.Cost: "50"}))
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"90.00","trim":"XL"}`)
 	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Jeep","doors":4}`) // no override, and the API is no source of the config
 	h.mergedShows(path, truck, map[string]any{"price": "90.00", "@price": "api", "trim": "XL", "@trim": "api", "make": "Ford", "doors": nil})
@@ -112,13 +113,13 @@ func TestMergedVehicleShowsOverridesAndRules(t *testing.T) {
 		t.Errorf("overrides: %s", got)
 	}
 
-	h.stock.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) {
-		return Rules{Names: []RuleName{{"r1", "Used"}}, Run: func(v *Values, r *Ruling) {
-			v[Condition], v[Status] = ConditionUsed, StatusSold
-			r.Set = SetOf(Condition, Status, Price)
+	h.stock.Rules = func(context.Context, *sqldb.Tenant) (vehicle.Rules, error) {
+		return vehicle.Rules{Names: []vehicle.RuleName{{ID: "r1", Name: "Used"}}, Run: func(v *vehicle.Values, r *vehicle.Ruling) {
+			v[vehicle.Condition], v[vehicle.Status] = vehicle.ConditionUsed, vehicle.StatusSold
+			r.Set = vehicle.FieldsOf(vehicle.Condition, vehicle.Status, vehicle.Price)
 		}}, nil
 	}
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "101"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "101"}))
 	h.mergedShows(path, truck, map[string]any{"condition": "used", "@condition": "rule:r1", "status": "sold", "@status": "rule:r1", "@price": "api", "sold_at": "2026-11-23T12:02:00Z"})
 	full = h.vehicle(200, "", "GET", path+"/data/"+truck, "")
 	if got, _ := json.Marshal(full["rules"]); !strings.Contains(string(got), `"field":"condition","rule_id":"r1","rule_name":"Used"`) {
@@ -142,10 +143,10 @@ func TestMergedVehicleShowsOverridesAndRules(t *testing.T) {
 func TestMergedListFilters(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration, second))
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Make: "Ford", StockNumber: "A_100%"}))
-	h.feeds(feedOf(second), row(sedan, 2, map[Field]string{Make: "Nissan", Model: "Altima"}))
-	h.feeds(feedOf(second), row(wrongDigit, 2, map[Field]string{Make: "Škoda", Status: "sold"}))
-	h.feeds(feedOf(third), row("1FTEW1EF8HFA85882", 2, map[Field]string{Make: "Ford"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford", vehicle.StockNumber: "A_100%"}))
+	h.feeds(feedOf(second), row(sedan, 2, map[vehicle.Field]string{vehicle.Make: "Nissan", vehicle.Model: "Altima"}))
+	h.feeds(feedOf(second), row(wrongDigit, 2, map[vehicle.Field]string{vehicle.Make: "Škoda", vehicle.Status: "sold"}))
+	h.feeds(feedOf(third), row("1FTEW1EF8HFA85882", 2, map[vehicle.Field]string{vehicle.Make: "Ford"}))
 	for query, want := range map[string]string{
 		"":                               sedan + " " + truck,
 		"?status=active":                 sedan + " " + truck,
@@ -184,7 +185,7 @@ func TestMergedListFilters(t *testing.T) {
 func TestMergedPagesAreKept(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration))
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "1"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	for _, list := range []string{path + "/data", path + "/conflicts"} {
 		_, first, header := h.call("", "GET", list, "")
 		if _, again, _ := h.call("", "GET", list, ""); again != first || !strings.HasPrefix(header.Get("ETag"), `W/"`) {
@@ -197,7 +198,7 @@ func TestMergedPagesAreKept(t *testing.T) {
 			t.Errorf("If-None-Match: %d %s", w.Code, w.Body)
 		}
 	}
-	tenant, f, at := h.tenant(), Filter{Status: StatusActive, Config: strings.TrimPrefix(path, "/merge-configs/")}, rest.Page{Limit: 50}
+	tenant, f, at := h.tenant(), Filter{Status: vehicle.StatusActive, Config: strings.TrimPrefix(path, "/merge-configs/")}, rest.Page{Limit: 50}
 	if allocs := testing.AllocsPerRun(100, func() { _, _ = h.stock.List(t.Context(), tenant, f, at) }); allocs > 2 {
 		t.Errorf("%.0f allocations for a page in memory", allocs)
 	}
@@ -241,12 +242,12 @@ func TestConflicts(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration, second, third))
 	a, b, c := feedOf(integration), feedOf(second), feedOf(third)
-	h.feeds(a, row(truck, 2, map[Field]string{Make: "Ford", Price: "100", Trim: "XL", Mileage: "1000", Cost: "1", Description: "one", Photos: "http://a/1", Status: "active", DateInStock: "2026-11-01"}))
-	h.feeds(b, row(truck, 2, map[Field]string{Make: "FORD", Price: "200", Mileage: "1100", Cost: "2", Description: "two", Photos: "http://b/1", Status: "sold", DateInStock: "2026-11-02"}))
-	h.feeds(c, row(truck, 2, map[Field]string{Price: "100"}))
-	h.feeds(a, row(sedan, 2, map[Field]string{Price: "1", Mileage: "1000"}))
-	h.feeds(b, row(sedan, 2, map[Field]string{Price: "1", Mileage: "1101"}))
-	h.feeds(a, row(wrongDigit, 2, map[Field]string{Price: "1"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford", vehicle.Price: "100", vehicle.Trim: "XL", vehicle.Mileage: "1000", vehicle.Cost: "1", vehicle.Description: "one", vehicle.Photos: "http://a/1", vehicle.Status: "active", vehicle.DateInStock: "2026-11-01"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Make: "FORD", vehicle.Price: "200", vehicle.Mileage: "1100", vehicle.Cost: "2", vehicle.Description: "two", vehicle.Photos: "http://b/1", vehicle.Status: "sold", vehicle.DateInStock: "2026-11-02"}))
+	h.feeds(c, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
+	h.feeds(a, row(sedan, 2, map[vehicle.Field]string{vehicle.Price: "1", vehicle.Mileage: "1000"}))
+	h.feeds(b, row(sedan, 2, map[vehicle.Field]string{vehicle.Price: "1", vehicle.Mileage: "1101"}))
+	h.feeds(a, row(wrongDigit, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	want := map[string]map[string]string{
 		truck: {"price": "100.00 of A: A 100.00 B 200.00 C 100.00", "date_in_stock": "2026-11-01 of A: A 2026-11-01 B 2026-11-02"},
 		sedan: {"mileage": "1000 of A: A 1000 B 1101"},
@@ -286,7 +287,7 @@ func TestConflicts(t *testing.T) {
 	if got := h.conflicts(path, ""); len(got) != 0 {
 		t.Errorf("after the retirement: %v", got)
 	}
-	h.feeds(b, row(truck, 2, map[Field]string{Price: "100", DateInStock: ""}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100", vehicle.DateInStock: ""}))
 	if got := h.conflicts(path, ""); len(got) != 0 {
 		t.Errorf("agreed: %v", got)
 	}
@@ -311,7 +312,7 @@ func TestMileagesAreComparedAcrossUnits(t *testing.T) {
 	} {
 		said := func(source string, m [2]string) *record {
 			r := &record{vin: truck, source: source}
-			r.values[Mileage], r.values[MileageUnit] = m[0], m[1]
+			r.values[vehicle.Mileage], r.values[vehicle.MileageUnit] = m[0], m[1]
 			return r
 		}
 		var got []string
@@ -331,8 +332,8 @@ func TestMileagesAreComparedAcrossUnits(t *testing.T) {
 func TestDefaultConfigChangesTheInventory(t *testing.T) {
 	h := open(t)
 	a, b := feedOf(integration), feedOf(second)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100", Trim: "XL"}))
-	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100", vehicle.Trim: "XL"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "200"}))
 	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+sedan+`","make":"Nissan"}`) // what a config does not name is shown still
 	h.shows(truck, map[string]any{"price": "200.00", "source_integration_id": second})
 	h.now = h.now.Add(time.Minute)
@@ -345,7 +346,7 @@ func TestDefaultConfigChangesTheInventory(t *testing.T) {
 	h.now = h.now.Add(time.Minute)
 	h.mergeConfig(200, "PATCH", path, `{"fieldPriority":{"price":"`+second+`"}}`)
 	h.shows(truck, map[string]any{"price": "200.00", "source_integration_id": integration})
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "110"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "110"}))
 	h.shows(truck, map[string]any{"price": "200.00"})
 	h.now = h.now.Add(time.Minute)
 	h.mergeConfig(200, "PATCH", path, `{"isDefault":false}`)
@@ -376,13 +377,13 @@ func TestWhatOnlyAddsDoesNotListMergedVehicles(t *testing.T) {
 	a, b := feedOf(integration), feedOf(second)
 	a.UpdateOnly = true
 	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"isDefault":true}`)
-	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "200"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.mergedShows(path, truck, map[string]any{"status": "active", "@status": second, "price": "100.00"})
 	h.retire(b, truck)
 	h.shows(truck, map[string]any{"status": "sold"})
 	h.mergedShows(path, truck, map[string]any{"status": "sold", "sold_at": "2026-11-23T12:03:00Z"})
-	h.feeds(a, row(truck, 2, map[Field]string{Status: "active"})) // but its word counts
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Status: "active"})) // but its word counts
 	h.shows(truck, map[string]any{"status": "active"})
 	h.mergedShows(path, truck, map[string]any{"status": "active", "@status": integration})
 }
@@ -390,8 +391,8 @@ func TestWhatOnlyAddsDoesNotListMergedVehicles(t *testing.T) {
 func TestChosenSourceThatSaysNothingLeavesItsBundleTogether(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"fieldPriority":{"mileage":"`+second+`","mileage_unit":"`+second+`"}}`)
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Mileage: "100000", MileageUnit: "km"}))
-	h.feeds(feedOf(second), row(truck, 2, map[Field]string{Mileage: "62000"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Mileage: "100000", vehicle.MileageUnit: "km"}))
+	h.feeds(feedOf(second), row(truck, 2, map[vehicle.Field]string{vehicle.Mileage: "62000"}))
 	h.mergedShows(path, truck, map[string]any{"mileage": 62000.0, "mileage_unit": nil})
 }
 
@@ -399,8 +400,8 @@ func TestOverridingOneFieldChoosesNoOtherSourceForAnother(t *testing.T) {
 	h := open(t)
 	a, b := feedOf(integration), feedOf(second)
 	path := "/merge-configs/" + h.config(`{"name":"A","sourceIntegrationIds":["`+integration+`","`+second+`"],"fieldPriority":{"price":"`+second+`"},"isDefault":true}`)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
-	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "200"}))
 	h.retire(a, truck)
 	h.retire(b, truck)
 	for range 2 {
@@ -416,10 +417,10 @@ func TestOverridingOneFieldChoosesNoOtherSourceForAnother(t *testing.T) {
 func TestMergedVehicleIsSoldWhenItIsSaidToBe(t *testing.T) {
 	h := open(t)
 	path := "/merge-configs/" + h.config(over("A", integration))
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.now = h.now.Add(100 * 24 * time.Hour)
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
 	h.now = h.now.Add(100 * 24 * time.Hour)
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "90"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "90"}))
 	h.mergedShows(path, truck, map[string]any{"status": "sold", "@status": "api", "sold_at": "2027-03-03T12:01:00Z", "days_on_lot": 100.0})
 }

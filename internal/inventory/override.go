@@ -7,11 +7,12 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Override is a field that shows what a caller of the API has set, whatever sources and rules say.
 type Override struct {
-	Field   Field
+	Field   vehicle.Field
 	Value   string      // in force
 	Sources string      // what the vehicle's sources say
 	By      audit.Actor // zero where it was not noted
@@ -20,7 +21,7 @@ type Override struct {
 
 // RuleValue is a field that shows what a rule has set.
 type RuleValue struct {
-	Field    Field
+	Field    vehicle.Field
 	RuleID   string
 	RuleName string // "" when the rule is no longer in force: the value stays until the next sync or refresh
 	Sources  string // what the vehicle's sources say
@@ -54,22 +55,22 @@ func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, mer
 	if err != nil {
 		return p, err
 	}
-	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), Set{}, days.has)
-	for f := range NumFields {
+	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), vehicle.Fields{}, days.has)
+	for f := range vehicle.NumFields {
 		if v.Overrides.Has(f) {
 			o := noted[f]
 			o.Field, o.Value, o.Sources = f, v.Values[f], said[f]
 			p.Overrides = append(p.Overrides, o)
 		}
 		if m := made[f.String()]; m.Rule != "" {
-			p.Rules = append(p.Rules, RuleValue{f, m.Rule, rules.name(m.Rule), said[f]})
+			p.Rules = append(p.Rules, RuleValue{f, m.Rule, nameOf(rules.Names, m.Rule), said[f]})
 		}
 	}
 	return p, nil
 }
 
-func (r *Rules) name(id string) string {
-	for _, n := range r.Names {
+func nameOf(rules []vehicle.RuleName, id string) string {
+	for _, n := range rules {
 		if n.ID == id {
 			return n.Name
 		}
@@ -78,12 +79,12 @@ func (r *Rules) name(id string) string {
 }
 
 // withoutOverrides are records without what the API's holds only as overrides.
-func withoutOverrides(records []*record, overrides Set) []*record {
+func withoutOverrides(records []*record, overrides vehicle.Fields) []*record {
 	out := make([]*record, 0, len(records))
 	for _, r := range records {
 		if r.source == SourceAPI {
-			var rest Set
-			for f := range NumFields {
+			var rest vehicle.Fields
+			for f := range vehicle.NumFields {
 				if !overrides.Has(f) {
 					rest.Add(f)
 				}
@@ -111,11 +112,11 @@ func (s *Stock) Release(ctx context.Context, t *sqldb.Tenant, vin, field string,
 		}
 		release := v.Overrides
 		if field != "" {
-			f, known := FieldNamed(field)
+			f, known := vehicle.FieldNamed(field)
 			if !known || !v.Overrides.Has(f) {
 				return errNoOverride
 			}
-			release = SetOf(f)
+			release = vehicle.FieldsOf(f)
 		}
 		if release.Empty() {
 			return nil
@@ -138,21 +139,21 @@ func (s *Stock) Release(ctx context.Context, t *sqldb.Tenant, vin, field string,
 }
 
 // release takes overrides off a vehicle.
-func (w *Writer) release(ctx context.Context, vin string, set Set) error {
+func (w *Writer) release(ctx context.Context, vin string, set vehicle.Fields) error {
 	if err := w.begin(ctx, []string{vin}); err != nil {
 		return err
 	}
 	v := w.stored[vin]
 	if len(v.records) > 1 {
 		w.override = true
-		c := Change{VIN: vin, Present: set}
+		c := vehicle.Change{VIN: vin, Present: set}
 		if _, err := w.change(ctx, &c); err != nil {
 			return err
 		}
 		return w.write(ctx)
 	}
 	was := *v
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if set.Has(f) {
 			v.Overrides.Remove(f)
 		}
@@ -164,8 +165,8 @@ func (w *Writer) release(ctx context.Context, vin string, set Set) error {
 }
 
 // noteOverrides notes who has set the overrides among some fields, and forgets those that are released.
-func (s *Stock) noteOverrides(ctx context.Context, tx *sqldb.Tenant, v *Vehicle, set Set, from Source) error {
-	for f := range NumFields {
+func (s *Stock) noteOverrides(ctx context.Context, tx *sqldb.Tenant, v *Vehicle, set vehicle.Fields, from Source) error {
+	for f := range vehicle.NumFields {
 		if !set.Has(f) || !v.Overrides.Has(f) {
 			continue
 		}

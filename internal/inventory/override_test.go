@@ -9,6 +9,7 @@ import (
 
 	"carfluence/internal/audit"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // overrides of the truck, by field.
@@ -25,10 +26,10 @@ func (h *house) overrides(as string) map[string]map[string]any {
 func TestOverridesTellWhoSetThemAndWhatTheSourcesSay(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "30000", Trim: "XL", Cost: "20000"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "30000", vehicle.Trim: "XL", vehicle.Cost: "20000"}))
 	h.now = h.now.Add(time.Minute)
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"28000.00"}`)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "31000", Trim: "XL", Cost: "20000"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "31000", vehicle.Trim: "XL", vehicle.Cost: "20000"}))
 	want := map[string]any{
 		"field": "price", "value": "28000.00", "source_value": "31000.00", "set_at": "2026-11-23T12:02:00Z",
 		"set_by": map[string]any{"type": "api_key", "id": "key-1", "name": "Test key"},
@@ -45,7 +46,7 @@ func TestOverridesTellWhoSetThemAndWhatTheSourcesSay(t *testing.T) {
 func TestOverridesAreReleased(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "30000", Trim: "XL"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "30000", vehicle.Trim: "XL"}))
 	h.now = h.now.Add(time.Minute)
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"28000.00","trim":"XLT","make":"Ford","status":"sold"}`)
 
@@ -87,37 +88,37 @@ func TestReleaseKeepsWhatNoSourceElseTells(t *testing.T) {
 	if v["price"] != "200.00" || len(overridden(v)) > 0 {
 		t.Errorf("%v %v", v["price"], v["overrides"])
 	}
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "300"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300"}))
 	h.shows(truck, map[string]any{"price": "300.00"})
 }
 
 // priceFloor is rules as package rule makes them: one that lifts prices, and one that faults where there is no MSRP.
-func priceFloor(floor string) Rules {
-	return Rules{Names: []RuleName{{"rule-1", "Price floor"}, {"rule-2", "From MSRP"}}, Run: func(v *Values, r *Ruling) {
-		if v[Price] != "" && len(v[Price]) < len(floor) && !r.Keep.Has(Price) {
-			v[Price] = floor
-			r.Set.Add(Price)
-			r.By[Price] = 0
+func priceFloor(floor string) vehicle.Rules {
+	return vehicle.Rules{Names: []vehicle.RuleName{{ID: "rule-1", Name: "Price floor"}, {ID: "rule-2", Name: "From MSRP"}}, Run: func(v *vehicle.Values, r *vehicle.Ruling) {
+		if v[vehicle.Price] != "" && len(v[vehicle.Price]) < len(floor) && !r.Keep.Has(vehicle.Price) {
+			v[vehicle.Price] = floor
+			r.Set.Add(vehicle.Price)
+			r.By[vehicle.Price] = 0
 		}
-		if v[MSRP] == "" {
-			r.Faults = append(r.Faults, RuleFault{Rule: 1, Field: OtherPrice, Reason: "msrp is empty"})
+		if v[vehicle.MSRP] == "" {
+			r.Faults = append(r.Faults, vehicle.RuleFault{Rule: 1, Field: vehicle.OtherPrice, Reason: "msrp is empty"})
 			return
 		}
-		v[OtherPrice] = v[MSRP]
-		r.Set.Add(OtherPrice)
-		r.By[OtherPrice] = 1
+		v[vehicle.OtherPrice] = v[vehicle.MSRP]
+		r.Set.Add(vehicle.OtherPrice)
+		r.By[vehicle.OtherPrice] = 1
 	}}
 }
 
-func (h *house) rules(r Rules) {
-	h.stock.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) { return r, nil }
+func (h *house) rules(r vehicle.Rules) {
+	h.stock.Rules = func(context.Context, *sqldb.Tenant) (vehicle.Rules, error) { return r, nil }
 }
 
 func TestRulesStandOverSourcesAndUnderOverrides(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
 	h.rules(priceFloor("5000.00"))
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "300", MSRP: "9000"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300", vehicle.MSRP: "9000"}))
 	h.shows(truck, map[string]any{"price": "5000.00", "other_price": "9000.00", "rules": []any{
 		map[string]any{"field": "price", "rule_id": "rule-1", "rule_name": "Price floor", "source_value": "300.00"},
 		map[string]any{"field": "other_price", "rule_id": "rule-2", "rule_name": "From MSRP", "source_value": nil},
@@ -125,8 +126,8 @@ func TestRulesStandOverSourcesAndUnderOverrides(t *testing.T) {
 	if v := h.vehicle(200, "", "GET", "/inventory/"+truck+"?integration_id="+integration, ""); v["price"] != "300.00" {
 		t.Errorf("the source's own record: %v", v["price"])
 	}
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "400", MSRP: "9000"})) // still under the floor: nothing to see
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "10000", MSRP: "9500"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "400", vehicle.MSRP: "9000"})) // still under the floor: nothing to see
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "10000", vehicle.MSRP: "9500"}))
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"7.00"}`)
 	h.shows(truck, map[string]any{"price": "7.00"})
 	h.must(204, "", "DELETE", "/inventory/"+truck+"/overrides/price", "")
@@ -150,9 +151,9 @@ func TestRuleTakesOverWhereTheSourceStops(t *testing.T) {
 	h := open(t)
 	h.rules(priceFloor("5000.00"))
 	a := feedOf(integration)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "5000"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "5000"}))
 	h.shows(truck, map[string]any{"price": "5000.00", "rules": []any{}})
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "300"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300"}))
 	h.shows(truck, map[string]any{"price": "5000.00"})
 	if n := len(h.told(truck)); n != 1 {
 		t.Errorf("%d entries: %v", n, h.told(truck))
@@ -161,13 +162,13 @@ func TestRuleTakesOverWhereTheSourceStops(t *testing.T) {
 
 func TestRulesLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
 	h := open(t)
-	h.rules(Rules{Names: []RuleName{{"rule-1", "Miles"}}, Run: func(v *Values, r *Ruling) {
-		if !r.Keep.Has(MileageUnit) {
-			v[MileageUnit] = "mi"
-			r.Set.Add(MileageUnit)
+	h.rules(vehicle.Rules{Names: []vehicle.RuleName{{ID: "rule-1", Name: "Miles"}}, Run: func(v *vehicle.Values, r *vehicle.Ruling) {
+		if !r.Keep.Has(vehicle.MileageUnit) {
+			v[vehicle.MileageUnit] = "mi"
+			r.Set.Add(vehicle.MileageUnit)
 		}
 	}})
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Mileage: "10", MileageUnit: "km"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Mileage: "10", vehicle.MileageUnit: "km"}))
 	h.shows(truck, map[string]any{"mileage_unit": "mi"})
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"mileage":20}`)
 	h.shows(truck, map[string]any{"mileage": 20.0, "mileage_unit": nil})
@@ -175,7 +176,7 @@ func TestRulesLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
 
 func TestRefreshAppliesRulesAndTakesThemBack(t *testing.T) {
 	h := open(t)
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "300"}), row(sedan, 3, map[Field]string{Price: "90000"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300"}), row(sedan, 3, map[vehicle.Field]string{vehicle.Price: "90000"}))
 	h.rules(priceFloor("5000.00"))
 	refresh := func(dry bool) (r Refresh) {
 		h.now = h.now.Add(time.Minute)
@@ -189,7 +190,7 @@ func TestRefreshAppliesRulesAndTakesThemBack(t *testing.T) {
 	want := Findings{
 		Fields:   map[string]int64{"price": 1},
 		Examples: []RefreshExample{{truck, `{"price":{"old":"300.00","new":"5000.00"}}`}},
-		Faults:   []RuleFaultCount{{Rule: RuleName{"rule-2", "From MSRP"}, Count: 2, VIN: truck, Field: "other_price", Reason: "msrp is empty"}},
+		Faults:   []RuleFaultCount{{Rule: vehicle.RuleName{ID: "rule-2", Name: "From MSRP"}, Count: 2, VIN: truck, Field: "other_price", Reason: "msrp is empty"}},
 	}
 	if dry.Findings.Faults[0].VIN != truck { // by VIN, and the sedan's is either
 		want.Faults[0].VIN = sedan
@@ -206,7 +207,7 @@ func TestRefreshAppliesRulesAndTakesThemBack(t *testing.T) {
 	if again := refresh(false); again.Vehicles != 0 {
 		t.Errorf("again: %+v", again)
 	}
-	h.rules(Rules{})
+	h.rules(vehicle.Rules{})
 	refresh(false)
 	h.shows(truck, map[string]any{"price": "300.00", "rules": []any{}})
 	got := h.told(truck)
@@ -222,7 +223,7 @@ func TestRefreshAppliesRulesAndTakesThemBack(t *testing.T) {
 func TestFaultyRowsAreReadAgain(t *testing.T) {
 	h := open(t)
 	h.rules(priceFloor("5000.00"))
-	fine, faulty := row(truck, 2, map[Field]string{Price: "300", MSRP: "9000"}), row(sedan, 3, map[Field]string{Price: "300"})
+	fine, faulty := row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300", vehicle.MSRP: "9000"}), row(sedan, 3, map[vehicle.Field]string{vehicle.Price: "300"})
 	fine.Hash, faulty.Hash = 7, 8
 	for range 2 {
 		h.within(func(tx *sqldb.Tenant) error {
@@ -230,7 +231,7 @@ func TestFaultyRowsAreReadAgain(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if _, err := w.Apply(t.Context(), []Change{fine, faulty}); err != nil {
+			if _, err := w.Apply(t.Context(), []vehicle.Change{fine, faulty}); err != nil {
 				return err
 			}
 			if f := w.RuleFaults(); len(f) != 1 || f[0].Count != 1 || f[0].VIN != sedan || f[0].Rule.Name != "From MSRP" {
@@ -248,7 +249,7 @@ func TestFaultyRowsAreReadAgain(t *testing.T) {
 // A POST writes where a PATCH has written, and so changes what is in force.
 func TestPostOfAnOverriddenFieldTellsWhoDidIt(t *testing.T) {
 	h := open(t)
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"90.00","trim":"XL"}`)
 	h.now = h.now.Add(time.Minute)
 	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","price":"80.00","trim":"XL","make":"Ford"}`)

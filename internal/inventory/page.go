@@ -12,6 +12,7 @@ import (
 
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // versionAge is how long a group's version is believed without asking the store. Writes of other processes show
@@ -50,7 +51,8 @@ func (f Filter) conflicts(all string) string {
 	if f.Disputed == AnyField {
 		return all
 	}
-	return pick(all, SetOf(byName[f.Disputed]))
+	field, _ := vehicle.FieldNamed(f.Disputed)
+	return vehicle.Pick(all, vehicle.FieldsOf(field))
 }
 
 // Page is an encoded page of the list. It must not be changed.
@@ -282,9 +284,9 @@ func total(ctx context.Context, t *sqldb.Tenant, f Filter) (int64, error) {
 	switch {
 	case f.Disputed != "":
 		return n.conflicting, err
-	case f.Status == StatusActive:
+	case f.Status == vehicle.StatusActive:
 		return n.active, err
-	case f.Status == StatusSold:
+	case f.Status == vehicle.StatusSold:
 		return n.total - n.active, err
 	}
 	return n.total, err

@@ -9,6 +9,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Refresh is one passage over all vehicles of a group, after which they show what the rules and merge configs in force say.
@@ -240,13 +241,13 @@ func (s *Stock) refreshBatch(ctx context.Context, tx *sqldb.Tenant, r *Refresh) 
 
 // note adds a vehicle that shows something else.
 func (r *Refresh) note(was, is *Vehicle) {
-	changed := is.Values.differ(&was.Values, true)
+	changed := is.Values.Differ(&was.Values, true)
 	r.Vehicles++
 	for _, name := range changed.Names() {
 		r.Findings.Fields[name]++
 	}
 	if len(r.Findings.Examples) < refreshExamples {
-		r.Findings.Examples = append(r.Findings.Examples, RefreshExample{is.VIN, string(appendChanges(nil, changed, &was.Values, &is.Values))})
+		r.Findings.Examples = append(r.Findings.Examples, RefreshExample{is.VIN, string(vehicle.AppendChanges(nil, changed, &was.Values, &is.Values))})
 	}
 }
 

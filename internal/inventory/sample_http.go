@@ -4,14 +4,13 @@ import (
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"carfluence/internal/vehicle"
 )
 
 // Schema implements huma.SchemaProvider.
 func (SampleInput) Schema(r huma.Registry) *huma.Schema {
-	s := inputSchema("A vehicle to try something out with. Null and absent are the same.", false)
-	properties := s["properties"].(map[string]any)
-	properties[daysName] = map[string]any{"type": []string{"integer", "null"}, "minimum": 0, "maximum": maxDays, "description": "0 unless given, whatever date_in_stock says.", "example": 91}
-	return component(r, "SampleInput", s)
+	return component(r, "SampleInput", vehicle.SampleSchema())
 }
 
 // Schema implements huma.SchemaProvider.
@@ -21,8 +20,8 @@ func (Sample) Schema(r huma.Registry) *huma.Schema {
 		"days_on_lot": map[string]any{"type": "integer", "minimum": 0},
 		"vin_status":  map[string]any{"type": []string{"string", "null"}, "description": "The verdict on the VIN's check digit; null without a VIN."},
 	}
-	for f := range NumFields {
-		properties[f.String()] = fieldSchema(f, false)
+	for f := range vehicle.NumFields {
+		properties[f.String()] = f.Schema()
 		if !f.Sensitive() {
 			names = append(names, f.String())
 		}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"carfluence/internal/vehicle"
 )
 
 // Source says where changes come from. Each source's own record of a vehicle is kept; what the inventory shows
@@ -56,7 +58,7 @@ type record struct {
 	vin      string
 	source   string // integration id, SourceAPI or SourceImport
 	standing string
-	values   Values // Status only where the source states it
+	values   vehicle.Values // Status only where the source states it
 
 	createdAt time.Time // whole seconds, as lists show it
 	changedAt time.Time // microseconds: it decides whose values are shown
@@ -81,9 +83,9 @@ func (r *record) lead() bool { return r.standing == standingLead }
 // status is what the source's own view of the vehicle shows.
 func (r *record) status() string {
 	if !r.goneAt.IsZero() {
-		return StatusSold
+		return vehicle.StatusSold
 	}
-	return cmp.Or(r.values[Status], StatusActive)
+	return cmp.Or(r.values[vehicle.Status], vehicle.StatusActive)
 }
 
 // rank orders records, the one to believe first: whoever changed last, but those whose source no longer lists the
@@ -102,32 +104,32 @@ func rank(a, b *record) int {
 }
 
 // bundles are fields that mean something only together: all come from the record that gives the first.
-var bundles = [...][]Field{
-	{Transmission, TransmissionType, Gears},
-	{Photos, PhotoCount, PhotosUpdatedAt},
-	{Mileage, MileageUnit},
-	{Certified, CertifiedProgram},
-	{DealershipID, SourceDealerCode, SourceDealerName},
-	{ExteriorColor, ExteriorColorGeneric, ExteriorColorCode, ExteriorColorHex},
-	{InteriorColor, InteriorColorGeneric, InteriorColorCode, InteriorColorHex},
+var bundles = [...][]vehicle.Field{
+	{vehicle.Transmission, vehicle.TransmissionType, vehicle.Gears},
+	{vehicle.Photos, vehicle.PhotoCount, vehicle.PhotosUpdatedAt},
+	{vehicle.Mileage, vehicle.MileageUnit},
+	{vehicle.Certified, vehicle.CertifiedProgram},
+	{vehicle.DealershipID, vehicle.SourceDealerCode, vehicle.SourceDealerName},
+	{vehicle.ExteriorColor, vehicle.ExteriorColorGeneric, vehicle.ExteriorColorCode, vehicle.ExteriorColorHex},
+	{vehicle.InteriorColor, vehicle.InteriorColorGeneric, vehicle.InteriorColorCode, vehicle.InteriorColorHex},
 }
 
 // givers are the records that fields come from; nil where a field is null.
-type givers [NumFields]*record
+type givers [vehicle.NumFields]*record
 
 // shown is the one view of a vehicle its records give: each field from the first record in the merge's order that has a
 // value, so an empty value falls through. Overridden fields are the API's. dealership says which ids exist.
-func (m *Merge) shown(records []*record, overrides Set, dealership func(id string) bool) (v Values, from givers) {
+func (m *Merge) shown(records []*record, overrides vehicle.Fields, dealership func(id string) bool) (v vehicle.Values, from givers) {
 	order := m.order(records)
-	take := func(f Field, r *record) bool {
-		if r.values[f] == "" || f == DealershipID && !dealership(r.values[f]) {
+	take := func(f vehicle.Field, r *record) bool {
+		if r.values[f] == "" || f == vehicle.DealershipID && !dealership(r.values[f]) {
 			return false
 		}
 		v[f], from[f] = r.values[f], r
 		return true
 	}
 	for _, r := range order {
-		for f := range NumFields {
+		for f := range vehicle.NumFields {
 			if v[f] == "" {
 				take(f, r)
 			}
@@ -147,8 +149,8 @@ func (m *Merge) shown(records []*record, overrides Set, dealership func(id strin
 			}
 		}
 	}
-	v[Custom] = joined(order)
-	v[Status], from[Status] = m.status(order)
+	v[vehicle.Custom] = joined(order)
+	v[vehicle.Status], from[vehicle.Status] = m.status(order)
 	overlay(&v, &from, records, overrides)
 	return v, from
 }
@@ -157,16 +159,16 @@ func (m *Merge) shown(records []*record, overrides Set, dealership func(id strin
 func joined(order []*record) string {
 	var first string
 	for _, r := range order {
-		switch text := r.values[Custom]; {
+		switch text := r.values[vehicle.Custom]; {
 		case text == "" || text == first:
 		case first == "":
 			first = text
 		default:
 			all := map[string]string{}
 			for _, r := range slices.Backward(order) {
-				maps.Copy(all, properties(r.values[Custom]))
+				maps.Copy(all, properties(r.values[vehicle.Custom]))
 			}
-			return MapOf(all)
+			return vehicle.MapOf(all)
 		}
 	}
 	return first
@@ -192,16 +194,16 @@ func lastStatus(records []*record) (string, *record) {
 		switch {
 		case r.lead() || !r.goneAt.IsZero() && listed:
 		case !r.goneAt.IsZero():
-			return StatusSold, r
-		case r.values[Status] != "":
-			return r.values[Status], r
+			return vehicle.StatusSold, r
+		case r.values[vehicle.Status] != "":
+			return r.values[vehicle.Status], r
 		}
 	}
-	return StatusActive, nil
+	return vehicle.StatusActive, nil
 }
 
 // overlay puts overridden fields, and what follows from them, over the rest.
-func overlay(v *Values, from *givers, records []*record, overrides Set) {
+func overlay(v *vehicle.Values, from *givers, records []*record, overrides vehicle.Fields) {
 	if overrides.Empty() {
 		return
 	}
@@ -211,18 +213,18 @@ func overlay(v *Values, from *givers, records []*record, overrides Set) {
 	}
 	api := records[i]
 	covered := covered(overrides)
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if covered.Has(f) {
 			v[f], from[f] = api.values[f], api
 		}
 	}
-	if overrides.Has(Condition) && v[Condition] == ConditionNew && !overrides.Has(Certified) { // certified ones are pre-owned
-		v[Certified], v[CertifiedProgram] = "", ""
+	if overrides.Has(vehicle.Condition) && v[vehicle.Condition] == vehicle.ConditionNew && !overrides.Has(vehicle.Certified) { // certified ones are pre-owned
+		v[vehicle.Certified], v[vehicle.CertifiedProgram] = "", ""
 	}
 }
 
 // covered are overridden fields and those that come with them.
-func covered(overrides Set) Set {
+func covered(overrides vehicle.Fields) vehicle.Fields {
 	all := overrides
 	if overrides.Empty() {
 		return all
@@ -259,11 +261,11 @@ func (v *Vehicle) own(source string) *record {
 // ownView is the vehicle as one of its sources alone describes it.
 func (c calendar) ownView(r *record) *Vehicle {
 	v := &Vehicle{VIN: r.vin, Values: r.values, CreatedAt: r.createdAt, UpdatedAt: r.changedAt}
-	v.Values[Status] = r.status()
+	v.Values[vehicle.Status] = r.status()
 	if r.integration() {
 		v.SourceIntegrationID = r.source
 	}
-	if v.Values[Status] == StatusSold {
+	if v.Values[vehicle.Status] == vehicle.StatusSold {
 		v.SoldAt = cmp.Or(r.goneAt, r.changedAt)
 	}
 	v.LotSince = c.lotSince(v, r.createdAt)

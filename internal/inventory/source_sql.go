@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 const (
@@ -32,7 +33,7 @@ func scanRecord(rows *sqldb.Rows) (*record, error) {
 		return nil, err
 	}
 	r.createdAt, r.changedAt, r.missedSince, r.goneAt = created.Time, changed.Time, missed.Time, gone.Time
-	err := readRecord(text, &r.values)
+	err := r.values.ReadJSON(text)
 	r.storedStatus = r.status()
 	return r, err
 }
@@ -67,7 +68,7 @@ func (w *Writer) storeRecords(ctx context.Context) error {
 }
 
 func (w *Writer) text(r *record) string {
-	w.scratch = appendRecord(w.scratch[:0], &r.values)
+	w.scratch = r.values.AppendJSON(w.scratch[:0])
 	return string(w.scratch)
 }
 
@@ -114,7 +115,7 @@ func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Lis
 		if err := rows.Scan(&l.VIN, &l.Missed, &since, &status); err != nil {
 			return fmt.Errorf("read listings: %w", err)
 		}
-		l.MissedSince, l.Active = since.Time, status == StatusActive
+		l.MissedSince, l.Active = since.Time, status == vehicle.StatusActive
 		f(l)
 	}
 	return rows.Err()

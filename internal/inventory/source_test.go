@@ -16,6 +16,8 @@ import (
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
+	"carfluence/internal/vehicle/vehicletest"
 )
 
 const second = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c05"
@@ -25,7 +27,7 @@ func feedOf(integrationID string) Source {
 }
 
 // apply brings changes in with a writer of their own.
-func apply(ctx context.Context, s *Stock, tx *sqldb.Tenant, changes []Change, from Source) ([]Outcome, error) {
+func apply(ctx context.Context, s *Stock, tx *sqldb.Tenant, changes []vehicle.Change, from Source) ([]Outcome, error) {
 	w, err := s.Writer(ctx, tx, from)
 	if err != nil {
 		return nil, err
@@ -42,7 +44,7 @@ func retire(ctx context.Context, s *Stock, tx *sqldb.Tenant, vins []string, from
 }
 
 // feeds applies one source's changes a minute later.
-func (h *house) feeds(from Source, changes ...Change) []Outcome {
+func (h *house) feeds(from Source, changes ...vehicle.Change) []Outcome {
 	h.Helper()
 	h.now = h.now.Add(time.Minute)
 	var outcomes []Outcome
@@ -80,16 +82,16 @@ func (h *house) shows(vin string, want map[string]any) {
 func TestSourceThatChangedLastIsShown(t *testing.T) {
 	h := open(t)
 	a, b := feedOf(integration), feedOf(second)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100", Make: "Ford", ExteriorColor: "Red", Mileage: "10", MileageUnit: "km"}))
-	if got := h.feeds(b, row(truck, 2, map[Field]string{Price: "200", Make: "Ford", Mileage: "6"})); got[0] != Updated {
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100", vehicle.Make: "Ford", vehicle.ExteriorColor: "Red", vehicle.Mileage: "10", vehicle.MileageUnit: "km"}))
+	if got := h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "200", vehicle.Make: "Ford", vehicle.Mileage: "6"})); got[0] != Updated {
 		t.Errorf("a VIN that is known: %v", got)
 	}
 	h.shows(truck, map[string]any{"price": "200.00", "exterior_color": "Red", "mileage": 6.0, "mileage_unit": nil, "source_integration_id": second})
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100", Make: "Ford", ExteriorColor: "Red", Mileage: "10"})) // nothing new
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100", vehicle.Make: "Ford", vehicle.ExteriorColor: "Red", vehicle.Mileage: "10"})) // nothing new
 	h.shows(truck, map[string]any{"price": "200.00", "source_integration_id": second})
-	h.feeds(a, row(truck, 2, map[Field]string{Mileage: "11"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Mileage: "11"}))
 	h.shows(truck, map[string]any{"price": "100.00", "mileage": 11.0, "mileage_unit": "km", "source_integration_id": integration})
-	h.feeds(a, row(truck, 2, map[Field]string{Price: ""}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: ""}))
 	h.shows(truck, map[string]any{"price": "200.00"}) // an empty value falls through
 
 	for id, want := range map[string]any{integration: nil, second: "200.00"} {
@@ -109,8 +111,8 @@ func TestSourceThatChangedLastIsShown(t *testing.T) {
 func TestVehicleIsSoldWhenNobodyListsIt(t *testing.T) {
 	h := open(t)
 	a, b := feedOf(integration), feedOf(second)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
-	h.feeds(b, row(truck, 2, map[Field]string{Price: "200"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
+	h.feeds(b, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "200"}))
 	h.retire(b, truck, sedan)
 	h.shows(truck, map[string]any{"status": "active", "price": "100.00", "sold_at": nil})
 	if v := h.vehicle(200, "", "GET", "/inventory/"+truck+"?integration_id="+second, ""); v["status"] != "sold" || v["sold_at"] == nil {
@@ -121,7 +123,7 @@ func TestVehicleIsSoldWhenNobodyListsIt(t *testing.T) {
 	}
 	h.retire(a, truck)
 	h.shows(truck, map[string]any{"status": "sold", "sold_at": "2026-11-23T12:04:00Z", "relisted_at": nil})
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.shows(truck, map[string]any{"status": "active", "sold_at": nil, "relisted_at": "2026-11-23T12:05:00Z"})
 	var kinds []string
 	for _, e := range h.must(200, "", "GET", "/inventory/"+truck+"/history", "")["history"].([]any) {
@@ -138,10 +140,10 @@ func TestVehicleIsSoldWhenNobodyListsIt(t *testing.T) {
 func TestStatusIsTheLastWord(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.now = h.now.Add(time.Minute)
 	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","status":"sold"}`)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "101"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "101"}))
 	h.shows(truck, map[string]any{"status": "sold", "price": "101.00"})
 	h.vehicle(200, "", "POST", "/inventory", `{"vin":"`+truck+`","status":"active"}`)
 	h.retire(a, truck)
@@ -156,28 +158,28 @@ func TestLeadsFillGapsOnly(t *testing.T) {
 	h := open(t)
 	lead := feedOf(second)
 	lead.Lead = true
-	change := row(truck, 2, map[Field]string{Make: "FORD TRUCKS", Model: "F-150", Status: "sold"})
+	change := row(truck, 2, map[vehicle.Field]string{vehicle.Make: "FORD TRUCKS", vehicle.Model: "F-150", vehicle.Status: "sold"})
 	if got := h.feeds(lead, change); got[0] != LeftOut || h.vins("?status=all") != "" {
 		t.Errorf("a lead created a vehicle: %v", got)
 	}
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Make: "Ford"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford"}))
 	h.feeds(lead, change)
 	h.shows(truck, map[string]any{"make": "Ford", "model": "F-150", "status": "active"})
 	h.retire(feedOf(integration), truck)
-	h.feeds(lead, row(truck, 2, map[Field]string{Trim: "XL", Status: "active"}))
+	h.feeds(lead, row(truck, 2, map[vehicle.Field]string{vehicle.Trim: "XL", vehicle.Status: "active"}))
 	h.shows(truck, map[string]any{"make": "Ford", "trim": "XL", "status": "sold"})
 }
 
 func TestUntrackedSourceLeavesNoHistory(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "200"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "200"}))
 	a.Untracked = true
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "300"}))
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "400"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "300"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "400"}))
 	a.Untracked = false
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "500"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "500"}))
 	var prices []string
 	for _, e := range h.must(200, "", "GET", "/inventory/"+truck+"/history", "")["history"].([]any) {
 		price := e.(map[string]any)["changed_fields"].(map[string]any)["price"].(map[string]any)
@@ -191,7 +193,7 @@ func TestUntrackedSourceLeavesNoHistory(t *testing.T) {
 func TestRowsAreKnownAgain(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
-	first := row(truck, 2, map[Field]string{Price: "100"})
+	first := row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"})
 	first.Hash = 7
 	known := func() map[string]int64 {
 		hashes, err := h.stock.Known(t.Context(), h.tenant(), a, []string{truck, sedan})
@@ -229,15 +231,17 @@ func TestRowsAreKnownAgain(t *testing.T) {
 }
 
 // drawRules are rules that set some fields by what they find, depending on days on lot or not.
-func drawRules(t *rapid.T) Rules {
-	f := Field(rapid.Uint8Range(0, uint8(NumFields)-1).Filter(func(n uint8) bool { return Field(n) != DealershipID && Field(n) != Custom }).Draw(t, "ruled"))
-	value := canonicalValue(t, f)
-	if fields[f].needed && value == "" {
-		value = StatusSold
+func drawRules(t *rapid.T) vehicle.Rules {
+	f := vehicle.Field(rapid.Uint8Range(0, uint8(vehicle.NumFields)-1).Filter(func(n uint8) bool {
+		return vehicle.Field(n) != vehicle.DealershipID && vehicle.Field(n) != vehicle.Custom
+	}).Draw(t, "ruled"))
+	value := vehicletest.Value(t, f)
+	if f == vehicle.Status && value == "" {
+		value = vehicle.StatusSold
 	}
 	days := rapid.Bool().Draw(t, "by days")
-	return Rules{Names: []RuleName{{"rule-1", "One"}}, ReadDays: days, Run: func(v *Values, r *Ruling) {
-		if r.Keep.Has(f) || days && r.DaysOnLot < 1 || v[Make] == "" {
+	return vehicle.Rules{Names: []vehicle.RuleName{{ID: "rule-1", Name: "One"}}, ReadDays: days, Run: func(v *vehicle.Values, r *vehicle.Ruling) {
+		if r.Keep.Has(f) || days && r.DaysOnLot < 1 || v[vehicle.Make] == "" {
 			return
 		}
 		v[f] = value
@@ -256,8 +260,8 @@ func TestStoredViewFollowsFromTheSources(t *testing.T) {
 		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 		tenant := db.Tenant(fmt.Sprintf("group-%d", n))
 		s := NewStock(db, Options{Now: func() time.Time { return now }})
-		rules, tracked := Rules{}, rapid.Bool().Draw(t, "all tracked")
-		s.Rules = func(context.Context, *sqldb.Tenant) (Rules, error) { return rules, nil }
+		rules, tracked := vehicle.Rules{}, rapid.Bool().Draw(t, "all tracked")
+		s.Rules = func(context.Context, *sqldb.Tenant) (vehicle.Rules, error) { return rules, nil }
 		vins := []string{truck, sedan}
 		sources := []Source{feedOf(integration), feedOf(second), {Name: SourceAPI}, {Name: SourceImport}}
 		for range rapid.IntRange(1, 16).Draw(t, "steps") {
@@ -273,7 +277,7 @@ func TestStoredViewFollowsFromTheSources(t *testing.T) {
 			case step == "retire" && from.IntegrationID != "":
 				err = within(func(tx *sqldb.Tenant) error { return retire(ctx, s, tx, []string{vin}, from) })
 			case step == "patch":
-				_, err = s.Patch(ctx, tenant, drawChange(t, vin), Source{Name: SourceAPI})
+				_, err = s.Patch(ctx, tenant, vehicletest.Change(t, vin), Source{Name: SourceAPI})
 			case step == "release":
 				err = s.Release(ctx, tenant, vin, "", Source{Name: SourceAPI})
 			case step == "rules":
@@ -289,7 +293,7 @@ func TestStoredViewFollowsFromTheSources(t *testing.T) {
 				})
 			default:
 				err = within(func(tx *sqldb.Tenant) error {
-					_, err := apply(ctx, s, tx, []Change{drawChange(t, vin)}, from)
+					_, err := apply(ctx, s, tx, []vehicle.Change{vehicletest.Change(t, vin)}, from)
 					return err
 				})
 			}
@@ -361,27 +365,31 @@ func checkStored(ctx context.Context, t *rapid.T, s *Stock, tenant *sqldb.Tenant
 
 // replay holds a vehicle to its history: one change after the other leads to what it shows.
 func replay(t *rapid.T, v *Vehicle, history []Entry) {
-	var values Values
+	var values vehicle.Values
 	for i, e := range history {
 		var changed map[string]struct{ Old, New json.RawMessage }
 		if err := json.Unmarshal([]byte(e.Changes), &changed); err != nil {
 			t.Fatal(err)
 		}
 		for name, c := range changed {
-			f, read := byName[name], func(raw json.RawMessage) string {
+			f, _ := vehicle.FieldNamed(name)
+			read := func(raw json.RawMessage) string {
+				var v vehicle.Values
 				if text := string(raw); text != "null" && text != "[]" && text != "{}" {
-					return unquote(text)
+					if err := v.ReadJSON(`{"` + name + `":` + text + `}`); err != nil {
+						t.Fatal(err)
+					}
 				}
-				return ""
+				return v[f]
 			}
-			if old := read(c.Old); old != values[f] && !same(f, old, values[f]) && f != Transmission {
+			if old := read(c.Old); old != values[f] && !f.Same(old, values[f]) && f != vehicle.Transmission {
 				t.Fatalf("entry %d: %s was %q, not %q", i, name, values[f], old)
 			}
 			values[f] = read(c.New)
 		}
 	}
-	for f := range NumFields {
-		if values[f] != v.Values[f] && !same(f, values[f], v.Values[f]) && f != Transmission { // whose likeness is not transitive
+	for f := range vehicle.NumFields {
+		if values[f] != v.Values[f] && !f.Same(values[f], v.Values[f]) && f != vehicle.Transmission { // whose likeness is not transitive
 			t.Fatalf("history ends with %s %q, shown is %q: %+v", f, values[f], v.Values[f], history)
 		}
 	}
@@ -391,7 +399,7 @@ func replay(t *rapid.T, v *Vehicle, history []Entry) {
 func TestPatchBringsNoOldPostBack(t *testing.T) {
 	h := open(t)
 	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","price":"100.00"}`)
-	h.feeds(feedOf(integration), row(truck, 2, map[Field]string{Price: "120"}))
+	h.feeds(feedOf(integration), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "120"}))
 	h.now = h.now.Add(time.Minute)
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"trim":"XL"}`)
 	h.shows(truck, map[string]any{"price": "120.00", "trim": "XL"})
@@ -406,7 +414,9 @@ func TestHistoryNamesWhoChangedAProperty(t *testing.T) {
 		return map[string]IntegrationName{integration: {"vauto", "A"}, second: {"homenet", "B"}}, nil
 	}
 	h.config(`{"name":"A","sourceIntegrationIds":["` + integration + `","` + second + `"],"isDefault":true}`)
-	custom := func(from Source, text string) { h.feeds(from, row(truck, 2, map[Field]string{Custom: text})) }
+	custom := func(from Source, text string) {
+		h.feeds(from, row(truck, 2, map[vehicle.Field]string{vehicle.Custom: text}))
+	}
 	custom(a, `{"x":"1"}`)
 	custom(b, `{"x":"2","y":"1"}`)
 	custom(b, `{"x":"2","y":"2"}`)
@@ -433,11 +443,11 @@ func TestHistoryNamesWhoListsAgain(t *testing.T) {
 	h := open(t)
 	a := feedOf(integration)
 	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","status":"active"}`)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.retire(a, truck)
-	h.feeds(a, row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(a, row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	h.retire(a, truck)
-	h.feeds(feedOf(second), row(truck, 2, map[Field]string{Price: "100"}))
+	h.feeds(feedOf(second), row(truck, 2, map[vehicle.Field]string{vehicle.Price: "100"}))
 	for i, line := range h.told(truck)[1:] {
 		if !strings.Contains(line, " vauto by Nightly ") {
 			t.Errorf("%d: %s", i, line)

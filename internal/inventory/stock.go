@@ -10,12 +10,13 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Stock is the collective of all vehicles.
 type Stock struct {
 	// Rules are a group's rules in force; none when nil.
-	Rules func(ctx context.Context, t *sqldb.Tenant) (Rules, error)
+	Rules func(ctx context.Context, t *sqldb.Tenant) (vehicle.Rules, error)
 	// Integrations are a group's integrations by id; none are known when nil.
 	Integrations func(ctx context.Context, t *sqldb.Tenant) (map[string]IntegrationName, error)
 	// EnqueueRefresh makes RunRefresh be called once the caller's transaction has ended. Without it every refresh is done
@@ -157,8 +158,8 @@ var (
 
 // daysOnLot of a vehicle by its dealership's calendar; now counts no further than the sale.
 func (c calendar) daysOnLot(v *Vehicle, now time.Time) int64 {
-	if v.Values[Status] == StatusSold && !v.SoldAt.IsZero() {
+	if v.Values[vehicle.Status] == vehicle.StatusSold && !v.SoldAt.IsZero() {
 		now = v.SoldAt
 	}
-	return max(0, int64(c.today(v.Values[DealershipID], now)-v.LotSince))
+	return max(0, int64(c.today(v.Values[vehicle.DealershipID], now)-v.LotSince))
 }

@@ -19,86 +19,29 @@ import (
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
+	"carfluence/internal/vehicle/vehicletest"
 )
 
-// canonicalValue draws a canonical text of a field, "" among them.
-func canonicalValue(t *rapid.T, f Field) string {
-	texts := map[Kind][]string{
-		Int: {"", "1999", "2000", "2001"}, Money: {"", "0.01", "30000.00", "29000.00"}, Decimal: {"", "2.4", "3"}, Bool: {"", "true", "false"},
-		List: {"", `["a"]`, `["a","b \"c\""]`}, Date: {"", "2026-11-01", "2026-11-20"}, Time: {"", "2026-11-01T00:00:00Z"}, URL: {"", "http://a", "http://b"},
-		Map: {"", `{"a":"1"}`, `{"a":"1","b\n":"2"}`}, Text: {"", "Ford", "FORD", "Ruby  Red", "ruby red", "8-Speed Automatic", "automatic", "ctrl\x01é\U0001f697", `"q"\`},
-	}
-	switch fields[f].kind {
-	case Enum:
-		words := fields[f].words
-		if !fields[f].needed {
-			words = append([]string{""}, words...)
-		}
-		return rapid.SampledFrom(words).Draw(t, f.String())
-	case ID:
-		return "" // dealerships exist or not; tested elsewhere
-	}
-	return rapid.SampledFrom(texts[fields[f].kind]).Draw(t, f.String())
-}
-
-func drawChange(t *rapid.T, vin string) Change {
-	c := Change{VIN: vin}
-	if rapid.Bool().Draw(t, "of a feed") { // whose texts say more than their own field
-		f := rapid.SampledFrom([]Field{Condition, Transmission, Certified}).Draw(t, "text")
-		raw := rapid.SampledFrom([]string{"CPO", "U", "N", "Demo", "6-Speed Manual", "Geartronic", "No", ""}).Draw(t, "raw")
-		_ = Cleaner{Now: testNow}.Set(&c, f, raw)
-	}
-	for _, f := range rapid.SliceOfN(rapid.Uint8Range(0, uint8(NumFields)-1), 1, 8).Draw(t, "fields") {
-		c.Put(Field(f), canonicalValue(t, Field(f)))
-	}
-	return c
-}
-
-func TestMergeTouchesOnlyWhatAChangeSays(t *testing.T) {
+// Every changed field stands in one group of the history.
+func TestDifferencesHoldEveryFieldOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var v Values
-		v[Status] = StatusActive
-		first := drawChange(t, truck)
-		v.Merge(&first, true)
-		before, c := v, drawChange(t, truck)
-		exact := rapid.Bool().Draw(t, "exact")
-		changed := v.Merge(&c, exact)
-		for f := range NumFields {
-			follows := (f == Gears || f == TransmissionType) && changed.Has(Transmission) || f == Gears && changed.Has(TransmissionType) || f == PhotoCount && changed.Has(Photos) ||
-				f == CertifiedProgram && changed.Has(Certified) || c.denied.Has(f) && (before[f] == True || before[f] == "loaner")
-			switch {
-			case (v[f] != before[f]) != changed.Has(f):
-				t.Fatalf("%s: %q, before %q, changed %v", f, v[f], before[f], changed.Has(f))
-			case changed.Has(f) && !follows && (!c.Present.Has(f) || v[f] != c.Values[f]):
-				t.Fatalf("%s became %q", f, v[f])
-			case exact && c.Present.Has(f) && v[f] != c.Values[f] && !fields[f].needed:
-				t.Fatalf("%s stayed %q", f, v[f])
-			}
+		var changed, all vehicle.Fields
+		for _, f := range rapid.SliceOf(rapid.Uint8Range(0, uint8(vehicle.NumFields)-1)).Draw(t, "changed") {
+			changed.Add(vehicle.Field(f))
 		}
-		var all Set
 		for _, d := range Diff(changed) {
-			for f := range NumFields {
+			for f := range vehicle.NumFields {
+				if d.Fields.Has(f) && all.Has(f) {
+					t.Fatalf("%s stands in two groups", f)
+				}
 				if d.Fields.Has(f) {
-					if all.Has(f) {
-						t.Fatalf("%s stands in two groups", f)
-					}
 					all.Add(f)
 				}
 			}
 		}
 		if all != changed {
 			t.Fatalf("groups hold %v, changed %v", all.Names(), changed.Names())
-		}
-		if again := v.Merge(&c, exact); !again.Empty() {
-			t.Fatalf("the same change again changes %v", again.Names())
-		}
-		undone := v
-		if err := undone.undo(string(appendChanges(nil, changed, &before, &v))); err != nil || undone != before {
-			t.Fatalf("undone: %v %s", err, cmp.Diff(before, undone))
-		}
-		var read Values
-		if record := string(appendRecord(nil, &v)); !json.Valid([]byte(record)) || readRecord(record, &read) != nil || read != v {
-			t.Fatalf("record %s: %s", record, cmp.Diff(v, read))
 		}
 	})
 }
@@ -114,13 +57,13 @@ func TestCountersFollowTheRows(t *testing.T) {
 		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 		tenant := db.Tenant(fmt.Sprintf("group-%d", n))
 		s := NewStock(db, Options{PageCacheBytes: 1 << 20, Now: func() time.Time { return now }})
-		began := map[string]Values{}
+		began := map[string]vehicle.Values{}
 		for range rapid.IntRange(1, 6).Draw(t, "batches") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "days")) * 24 * time.Hour)
 			vins := []string{truck, sedan, wrongDigit}
-			batch := make([]Change, rapid.IntRange(1, 4).Draw(t, "rows"))
+			batch := make([]vehicle.Change, rapid.IntRange(1, 4).Draw(t, "rows"))
 			for i := range batch {
-				batch[i] = drawChange(t, rapid.SampledFrom(vins).Draw(t, "vin"))
+				batch[i] = vehicletest.Change(t, rapid.SampledFrom(vins).Draw(t, "vin"))
 			}
 			from := Source{Name: rapid.SampledFrom([]string{SourceAPI, SourceImport}).Draw(t, "source"), UpdateOnly: rapid.Bool().Draw(t, "update only")}
 			var outcomes []Outcome
@@ -158,7 +101,7 @@ func TestCountersFollowTheRows(t *testing.T) {
 		if err != nil || kept.sum() != counted.sum() {
 			t.Fatalf("kept %+v, counted %+v, %v", kept.sum(), counted.sum(), err)
 		}
-		for _, status := range []string{"", StatusActive, StatusSold} {
+		for _, status := range []string{"", vehicle.StatusActive, vehicle.StatusSold} {
 			page, err := s.List(ctx, tenant, Filter{Status: status}, rest.Page{Limit: 200})
 			if err != nil {
 				t.Fatal(err)
@@ -176,40 +119,40 @@ func TestCountersFollowTheRows(t *testing.T) {
 
 // What one text has implied goes when another takes its place that does not.
 func TestWhatATextImpliedIsTakenBack(t *testing.T) {
-	type cells = map[Field]string
+	type cells = map[vehicle.Field]string
 	for name, tt := range map[string]struct {
 		before, after cells
 		want          cells
 	}{
-		"certified no more":             {cells{Condition: "CPO"}, cells{Condition: "U"}, cells{Condition: ConditionUsed, Certified: ""}},
-		"certified and a new car":       {cells{Condition: "CPO"}, cells{Condition: "N"}, cells{Condition: ConditionNew, Certified: ""}},
-		"certified by a column":         {cells{Condition: "U", Certified: "Y"}, cells{Condition: "U", Certified: "Y"}, cells{Certified: True}},
-		"a condition that says nothing": {cells{Condition: "CPO"}, cells{Condition: "2 days left"}, cells{Condition: "", Certified: True}},
-		"no condition":                  {cells{Condition: "CPO"}, cells{Price: "1"}, cells{Condition: ConditionUsed, Certified: True}},
-		"a loaner no more":              {cells{Condition: "Demo"}, cells{Condition: "N"}, cells{Condition: ConditionNew, Disposition: ""}},
-		"a used loaner no more":         {cells{Condition: "Demo"}, cells{Condition: "U"}, cells{Condition: ConditionUsed, Disposition: ""}},
-		"another disposition stays":     {cells{Condition: "U", Disposition: "fleet"}, cells{Condition: "U"}, cells{Disposition: "fleet"}},
-		"a certified loaner":            {cells{Condition: "Demo"}, cells{Condition: "CPO"}, cells{Disposition: "", Certified: True}},
-		"a programme":                   {cells{Certified: "Ford Blue Advantage"}, cells{Certified: "No"}, cells{Certified: False, CertifiedProgram: ""}},
-		"a programme not named again":   {cells{Certified: "Ford Blue Advantage"}, cells{Certified: "Yes"}, cells{Certified: True, CertifiedProgram: "Ford Blue Advantage"}},
-		"a programme by condition":      {cells{Condition: "CPO", CertifiedProgram: "HPD"}, cells{Condition: "U"}, cells{Certified: "", CertifiedProgram: ""}},
-		"a transmission of no type":     {cells{Transmission: "6-Speed Manual"}, cells{Transmission: "Geartronic"}, cells{TransmissionType: "", Gears: ""}},
-		"no transmission":               {cells{Transmission: "6-Speed Manual"}, cells{Transmission: ""}, cells{TransmissionType: "", Gears: ""}},
-		"a type stated by itself":       {cells{Transmission: "Hydromatic", TransmissionType: "automatic"}, cells{Transmission: "Geartronic"}, cells{TransmissionType: "automatic"}},
-		"gears stated by themselves":    {cells{Transmission: "8-Speed Geartronic", Gears: "7"}, cells{Transmission: "Geartronic"}, cells{Gears: "7"}},
-		"the same said shorter":         {cells{Transmission: "6-Speed Manual"}, cells{Transmission: "manual"}, cells{TransmissionType: "manual", Gears: "6"}},
+		"certified no more":             {cells{vehicle.Condition: "CPO"}, cells{vehicle.Condition: "U"}, cells{vehicle.Condition: vehicle.ConditionUsed, vehicle.Certified: ""}},
+		"certified and a new car":       {cells{vehicle.Condition: "CPO"}, cells{vehicle.Condition: "N"}, cells{vehicle.Condition: vehicle.ConditionNew, vehicle.Certified: ""}},
+		"certified by a column":         {cells{vehicle.Condition: "U", vehicle.Certified: "Y"}, cells{vehicle.Condition: "U", vehicle.Certified: "Y"}, cells{vehicle.Certified: vehicle.True}},
+		"a condition that says nothing": {cells{vehicle.Condition: "CPO"}, cells{vehicle.Condition: "2 days left"}, cells{vehicle.Condition: "", vehicle.Certified: vehicle.True}},
+		"no condition":                  {cells{vehicle.Condition: "CPO"}, cells{vehicle.Price: "1"}, cells{vehicle.Condition: vehicle.ConditionUsed, vehicle.Certified: vehicle.True}},
+		"a loaner no more":              {cells{vehicle.Condition: "Demo"}, cells{vehicle.Condition: "N"}, cells{vehicle.Condition: vehicle.ConditionNew, vehicle.Disposition: ""}},
+		"a used loaner no more":         {cells{vehicle.Condition: "Demo"}, cells{vehicle.Condition: "U"}, cells{vehicle.Condition: vehicle.ConditionUsed, vehicle.Disposition: ""}},
+		"another disposition stays":     {cells{vehicle.Condition: "U", vehicle.Disposition: "fleet"}, cells{vehicle.Condition: "U"}, cells{vehicle.Disposition: "fleet"}},
+		"a certified loaner":            {cells{vehicle.Condition: "Demo"}, cells{vehicle.Condition: "CPO"}, cells{vehicle.Disposition: "", vehicle.Certified: vehicle.True}},
+		"a programme":                   {cells{vehicle.Certified: "Ford Blue Advantage"}, cells{vehicle.Certified: "No"}, cells{vehicle.Certified: vehicle.False, vehicle.CertifiedProgram: ""}},
+		"a programme not named again":   {cells{vehicle.Certified: "Ford Blue Advantage"}, cells{vehicle.Certified: "Yes"}, cells{vehicle.Certified: vehicle.True, vehicle.CertifiedProgram: "Ford Blue Advantage"}},
+		"a programme by condition":      {cells{vehicle.Condition: "CPO", vehicle.CertifiedProgram: "HPD"}, cells{vehicle.Condition: "U"}, cells{vehicle.Certified: "", vehicle.CertifiedProgram: ""}},
+		"a transmission of no type":     {cells{vehicle.Transmission: "6-Speed Manual"}, cells{vehicle.Transmission: "Geartronic"}, cells{vehicle.TransmissionType: "", vehicle.Gears: ""}},
+		"no transmission":               {cells{vehicle.Transmission: "6-Speed Manual"}, cells{vehicle.Transmission: ""}, cells{vehicle.TransmissionType: "", vehicle.Gears: ""}},
+		"a type stated by itself":       {cells{vehicle.Transmission: "Hydromatic", vehicle.TransmissionType: "automatic"}, cells{vehicle.Transmission: "Geartronic"}, cells{vehicle.TransmissionType: "automatic"}},
+		"gears stated by themselves":    {cells{vehicle.Transmission: "8-Speed Geartronic", vehicle.Gears: "7"}, cells{vehicle.Transmission: "Geartronic"}, cells{vehicle.Gears: "7"}},
+		"the same said shorter":         {cells{vehicle.Transmission: "6-Speed Manual"}, cells{vehicle.Transmission: "manual"}, cells{vehicle.TransmissionType: "manual", vehicle.Gears: "6"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t)
 			h.imports(row(truck, 2, tt.before))
 			h.imports(row(truck, 2, tt.after))
 			got := h.values(truck)
-			var atOnce Values
+			var atOnce vehicle.Values
 			first, second := row(truck, 2, tt.before), row(truck, 3, tt.after)
-			first.add(&second)
+			first.Add(&second)
 			atOnce.Merge(&first, true)
 			for f, want := range tt.want {
-				if got[f] != want || f != Gears && atOnce[f] != want {
+				if got[f] != want || f != vehicle.Gears && atOnce[f] != want {
 					t.Errorf("%s is %q, of one batch %q, want %q", f, got[f], atOnce[f], want)
 				}
 			}
@@ -219,7 +162,7 @@ func TestWhatATextImpliedIsTakenBack(t *testing.T) {
 
 func TestLastWordOfABatchWins(t *testing.T) {
 	h := open(t)
-	got := h.imports(row(truck, 2, map[Field]string{Price: "20597", Make: "Ford"}), row(sedan, 3, map[Field]string{Price: "1"}), row(truck, 4, map[Field]string{Price: "20097"}))
+	got := h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Price: "20597", vehicle.Make: "Ford"}), row(sedan, 3, map[vehicle.Field]string{vehicle.Price: "1"}), row(truck, 4, map[vehicle.Field]string{vehicle.Price: "20097"}))
 	if diff := cmp.Diff([]Outcome{Added, Added, Added}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -233,9 +176,9 @@ func TestLastWordOfABatchWins(t *testing.T) {
 
 func TestUpdateOnlySourceCreatesNothing(t *testing.T) {
 	h := open(t)
-	h.imports(row(truck, 2, map[Field]string{Price: "1"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	err := h.tenant().Transact(t.Context(), func(tx *sqldb.Tenant) error {
-		got, err := apply(t.Context(), h.stock, tx, []Change{row(truck, 2, map[Field]string{Price: "2"}), row(sedan, 3, map[Field]string{Price: "2"})}, Source{Name: SourceImport, UpdateOnly: true})
+		got, err := apply(t.Context(), h.stock, tx, []vehicle.Change{row(truck, 2, map[vehicle.Field]string{vehicle.Price: "2"}), row(sedan, 3, map[vehicle.Field]string{vehicle.Price: "2"})}, Source{Name: SourceImport, UpdateOnly: true})
 		if diff := cmp.Diff([]Outcome{Updated, LeftOut}, got); diff != "" {
 			t.Error(diff)
 		}
@@ -248,11 +191,11 @@ func TestUpdateOnlySourceCreatesNothing(t *testing.T) {
 
 func TestSoldVehicleComesBack(t *testing.T) {
 	h := open(t)
-	h.imports(row(truck, 2, map[Field]string{Status: "sold"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Status: "sold"}))
 	if v := h.vehicle(200, "", "GET", "/inventory/"+truck, ""); v["sold_at"] != "2026-11-23T12:00:00Z" {
 		t.Errorf("sold: %v", v["sold_at"])
 	}
-	h.imports(row(truck, 2, map[Field]string{Status: "active"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Status: "active"}))
 	if v := h.vehicle(200, "", "GET", "/inventory/"+truck, ""); v["sold_at"] != nil || v["status"] != "active" {
 		t.Errorf("back: %v %v", v["status"], v["sold_at"])
 	}
@@ -262,7 +205,7 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 	h := open(t)
 	broken := errors.New("later failure")
 	err := h.tenant().Transact(t.Context(), func(tx *sqldb.Tenant) error {
-		if _, err := apply(t.Context(), h.stock, tx, []Change{row(truck, 2, map[Field]string{Price: "1"})}, Source{Name: SourceImport}); err != nil {
+		if _, err := apply(t.Context(), h.stock, tx, []vehicle.Change{row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"})}, Source{Name: SourceImport}); err != nil {
 			return err
 		}
 		return broken
@@ -277,7 +220,7 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 
 func TestPagesAreKeptUntilTheInventoryChanges(t *testing.T) {
 	h := open(t)
-	h.imports(row(truck, 2, map[Field]string{Price: "1"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
 	list := func() (string, string) {
 		_, body, header := h.call("", "GET", "/inventory?limit=1", "")
 		return body, header.Get("ETag")
@@ -299,7 +242,7 @@ func TestPagesAreKeptUntilTheInventoryChanges(t *testing.T) {
 	}
 	// Another process writes: its Stock does not share our memory.
 	other := NewStock(h.db, Options{Now: h.stock.now})
-	c := row(truck, 2, map[Field]string{StockNumber: "Z9"})
+	c := row(truck, 2, map[vehicle.Field]string{vehicle.StockNumber: "Z9"})
 	if _, _, err := other.Upsert(t.Context(), h.tenant(), c, Source{Name: SourceAPI}); err != nil {
 		t.Fatal(err)
 	}
@@ -314,9 +257,9 @@ func TestPagesAreWhole(t *testing.T) {
 	h := open(t)
 	vins := []string{truck, sedan, wrongDigit}
 	write := func(edition int) {
-		var batch []Change
+		var batch []vehicle.Change
 		for _, vin := range vins {
-			batch = append(batch, row(vin, 2, map[Field]string{Trim: fmt.Sprintf("edition %06d", edition)}))
+			batch = append(batch, row(vin, 2, map[vehicle.Field]string{vehicle.Trim: fmt.Sprintf("edition %06d", edition)}))
 		}
 		h.imports(batch...)
 	}
@@ -351,8 +294,8 @@ func TestPagesAreWhole(t *testing.T) {
 
 func TestHotPageCostsLittle(t *testing.T) {
 	h := open(t)
-	h.imports(row(truck, 2, map[Field]string{Price: "1"}))
-	tenant, f, at := h.tenant(), Filter{Status: StatusActive}, rest.Page{Limit: 1}
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
+	tenant, f, at := h.tenant(), Filter{Status: vehicle.StatusActive}, rest.Page{Limit: 1}
 	allocs := testing.AllocsPerRun(1000, func() {
 		if _, err := h.stock.List(t.Context(), tenant, f, at); err != nil {
 			t.Error(err)
@@ -366,9 +309,9 @@ func TestHotPageCostsLittle(t *testing.T) {
 func TestListsUseIndexes(t *testing.T) {
 	h := open(t)
 	for _, f := range []Filter{
-		{}, {Status: StatusActive}, {Search: "x"}, {Status: StatusActive, Search: "x"}, {IntegrationID: integration}, {IntegrationID: integration, Status: StatusActive},
-		{view: "x"}, {view: "x", Status: StatusActive}, {view: "x", Search: "x"}, {view: "x", Status: StatusActive, Search: "x"},
-		{view: "x", Disputed: AnyField}, {view: "x", Disputed: Price.String()},
+		{}, {Status: vehicle.StatusActive}, {Search: "x"}, {Status: vehicle.StatusActive, Search: "x"}, {IntegrationID: integration}, {IntegrationID: integration, Status: vehicle.StatusActive},
+		{view: "x"}, {view: "x", Status: vehicle.StatusActive}, {view: "x", Search: "x"}, {view: "x", Status: vehicle.StatusActive, Search: "x"},
+		{view: "x", Disputed: AnyField}, {view: "x", Disputed: vehicle.Price.String()},
 	} {
 		plan := planOf(t, h.tenant(), f)
 		alone := f.view == "" || h.db.Engine() == sqldb.PostgreSQL || strings.Count(plan, "COVERING INDEX") == 2
@@ -378,12 +321,59 @@ func TestListsUseIndexes(t *testing.T) {
 	}
 }
 
+func TestDaysOnLotFollowTheDealershipsCalendar(t *testing.T) {
+	h := open(t)
+	id := h.dealership("Honolulu", "Pacific/Honolulu") // UTC-10
+	h.now = time.Date(2026, 11, 24, 9, 59, 0, 0, time.UTC)
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.DealershipID: id, vehicle.DateInStock: "2026-11-20"}), row(sedan, 3, map[vehicle.Field]string{vehicle.DateInStock: "2026-11-20"}))
+	days := func(vin string) float64 {
+		t.Helper()
+		single := h.vehicle(200, "", "GET", "/inventory/"+vin, "")["days_on_lot"].(float64)
+		for _, v := range h.must(200, "", "GET", "/inventory?status=all", "")["vehicles"].([]any) {
+			if v := v.(map[string]any); v["vin"] == vin && v["days_on_lot"] != single {
+				t.Errorf("%s: list shows %v, record %v", vin, v["days_on_lot"], single)
+			}
+		}
+		return single
+	}
+	if days(truck) != 3 || days(sedan) != 4 {
+		t.Errorf("before midnight there: %v %v", days(truck), days(sedan))
+	}
+	h.now = h.now.Add(2 * time.Minute)
+	if days(truck) != 4 || days(sedan) != 4 {
+		t.Errorf("after midnight there: %v %v", days(truck), days(sedan))
+	}
+	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
+	h.now = h.now.AddDate(0, 1, 0)
+	if days(truck) != 4 || days(sedan) != 34 {
+		t.Errorf("a month after the sale: %v %v", days(truck), days(sedan))
+	}
+}
+
+func TestOnlyDealershipIsTheDefault(t *testing.T) {
+	h := open(t)
+	first := h.dealership("First", "UTC")
+	if v := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Ford"}`); v["dealership_id"] != first {
+		t.Errorf("one dealership: %v", v["dealership_id"])
+	}
+	h.dealership("Second", "UTC")
+	if v := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+sedan+`","make":"Ford"}`); v["dealership_id"] != nil {
+		t.Errorf("two dealerships: %v", v["dealership_id"])
+	}
+	if v := h.vehicle(200, "", "PATCH", "/inventory/"+sedan, `{"dealership_id":"`+first+`"}`); v["dealership_id"] != first {
+		t.Errorf("patched: %v", v["dealership_id"])
+	}
+	if n, err := h.stock.Count(t.Context(), h.tenant(), first); n != 2 || err != nil {
+		t.Errorf("held: %d %v", n, err)
+	}
+}
+
 func FuzzListParameters(f *testing.F) {
 	for _, q := range []string{"", "limit=1&offset=2", "limit=-1", "status=sold", "integration_id=" + integration, "search=%25_%5C", "search=%00", "search=%ff", "offset=9223372036854775807", "limit=1&limit=2"} {
 		f.Add(q)
 	}
 	h := open(f)
-	h.imports(row(truck, 2, map[Field]string{Make: "Ford"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford"}))
 	f.Fuzz(func(t *testing.T, query string) {
 		if _, err := url.ParseRequestURI("/api/v1/inventory?" + query); err != nil || strings.ContainsFunc(query, func(r rune) bool { return r <= ' ' || r == '#' }) {
 			t.Skip()
@@ -403,7 +393,7 @@ func BenchmarkHotPage(b *testing.B) {
 	importFile(b, s, tenant, file(1000, 0))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.List(b.Context(), tenant, Filter{Status: StatusActive}, rest.Page{Limit: 1}); err != nil {
+		if _, err := s.List(b.Context(), tenant, Filter{Status: vehicle.StatusActive}, rest.Page{Limit: 1}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -417,9 +407,9 @@ func BenchmarkList(b *testing.B) {
 		f  Filter
 		at rest.Page
 	}{
-		"first":  {Filter{Status: StatusActive}, rest.Page{Limit: 50}},
-		"deep":   {Filter{Status: StatusActive}, rest.Page{Limit: 50, Offset: 99_000}},
-		"search": {Filter{Status: StatusActive, Search: "s0099"}, rest.Page{Limit: 50}},
+		"first":  {Filter{Status: vehicle.StatusActive}, rest.Page{Limit: 50}},
+		"deep":   {Filter{Status: vehicle.StatusActive}, rest.Page{Limit: 50, Offset: 99_000}},
+		"search": {Filter{Status: vehicle.StatusActive, Search: "s0099"}, rest.Page{Limit: 50}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -433,7 +423,7 @@ func BenchmarkList(b *testing.B) {
 
 func BenchmarkShow(b *testing.B) {
 	h := open(b)
-	h.imports(row(truck, 2, map[Field]string{Make: "Ford", Price: "1"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford", vehicle.Price: "1"}))
 	b.ReportAllocs()
 	for b.Loop() {
 		h.call("", "GET", "/inventory/"+truck, "")
@@ -443,7 +433,7 @@ func BenchmarkShow(b *testing.B) {
 // The whole handler for a page in memory.
 func BenchmarkHotList(b *testing.B) {
 	h := open(b)
-	h.imports(row(truck, 2, map[Field]string{Make: "Ford", Price: "1"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford", vehicle.Price: "1"}))
 	b.ReportAllocs()
 	for b.Loop() {
 		h.call("", "GET", "/inventory?limit=1", "")

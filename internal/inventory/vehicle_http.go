@@ -11,6 +11,7 @@ import (
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
 	"carfluence/internal/rest"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -253,9 +254,9 @@ func (listedVehicle) Schema(r huma.Registry) *huma.Schema {
 // Schema implements huma.SchemaProvider.
 func (fullVehicle) Schema(r huma.Registry) *huma.Schema {
 	names, properties := listedSchema()
-	for f := range NumFields {
+	for f := range vehicle.NumFields {
 		if !listedSet.Has(f) {
-			properties[f.String()] = fieldSchema(f, false)
+			properties[f.String()] = f.Schema()
 			if !f.Sensitive() {
 				names = append(names, f.String())
 			}
@@ -299,7 +300,7 @@ func listedSchema() (names []string, properties map[string]any) {
 	properties = map[string]any{"vin": map[string]any{"type": "string", "example": "1FTEW1EF8HFA85881"}}
 	for _, f := range listed {
 		names = append(names, f.String())
-		properties[f.String()] = fieldSchema(f, false)
+		properties[f.String()] = f.Schema()
 	}
 	properties["days_on_lot"] = map[string]any{"type": "integer", "minimum": 0, "example": 42, "description": "Days on the dealership's calendar since date_in_stock, or since the vehicle was first seen, until today or the sale."}
 	properties["source_integration_id"] = nullableText("uuid", "The integration that changed the vehicle last; null for what no integration brought.")

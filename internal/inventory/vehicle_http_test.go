@@ -27,6 +27,7 @@ import (
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -151,7 +152,7 @@ func (h *house) vins(query string) string {
 }
 
 // imports applies feed changes in one transaction, as package feed does.
-func (h *house) imports(changes ...Change) []Outcome {
+func (h *house) imports(changes ...vehicle.Change) []Outcome {
 	h.Helper()
 	var outcomes []Outcome
 	err := h.tenant().Transact(h.Context(), func(tx *sqldb.Tenant) (err error) {
@@ -165,17 +166,17 @@ func (h *house) imports(changes ...Change) []Outcome {
 	return outcomes
 }
 
-func row(vin string, line int, cells map[Field]string) Change {
-	c := Change{VIN: vin, Line: line}
-	for f := range NumFields {
+func row(vin string, line int, cells map[vehicle.Field]string) vehicle.Change {
+	c := vehicle.Change{VIN: vin, Line: line}
+	for f := range vehicle.NumFields {
 		if raw, ok := cells[f]; ok {
-			Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}.Set(&c, f, raw)
+			vehicle.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}.Set(&c, f, raw)
 		}
 	}
 	return c
 }
 
-func (h *house) values(vin string) Values {
+func (h *house) values(vin string) vehicle.Values {
 	h.Helper()
 	v, err := h.stock.Get(h.Context(), h.tenant(), vin, "")
 	if err != nil {
@@ -223,7 +224,7 @@ func TestVehicleIsCreatedAndKnownAgain(t *testing.T) {
 
 func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
 	h := open(t)
-	feed := row(truck, 2, map[Field]string{Price: "30000", Make: "Ford", Custom: `{"lane":"A"}`, Photos: "http://a/1"})
+	feed := row(truck, 2, map[vehicle.Field]string{vehicle.Price: "30000", vehicle.Make: "Ford", vehicle.Custom: `{"lane":"A"}`, vehicle.Photos: "http://a/1"})
 	h.imports(feed)
 	v := h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"price":"28000.00","custom":{"row":"7","lane":null},"photos":[]}`)
 	if v["price"] != "28000.00" || !cmp.Equal(v["custom"], map[string]any{"row": "7"}) || !cmp.Equal(overridden(v), []any{"price", "custom"}) || v["photo_count"] != 1.0 {
@@ -232,8 +233,8 @@ func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
 	if v["source_integration_id"] != integration {
 		t.Errorf("a patch took the vehicle from its source: %v", v["source_integration_id"])
 	}
-	feed.Put(Price, "29000.00")
-	feed.Put(Make, "RAM")
+	feed.Put(vehicle.Price, "29000.00")
+	feed.Put(vehicle.Make, "RAM")
 	h.imports(feed)
 	v = h.vehicle(200, "", "GET", "/inventory/"+truck, "")
 	if v["price"] != "28000.00" || v["make"] != "RAM" {
@@ -246,24 +247,24 @@ func TestPatchOverridesFeedsUntilReleased(t *testing.T) {
 
 // A feed does not complete what a PATCH has said by what it had to say itself.
 func TestFeedsLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
-	type cells = map[Field]string
+	type cells = map[vehicle.Field]string
 	for name, tt := range map[string]struct {
 		patch string
 		feed  cells
 		want  cells
 	}{
-		"transmission":                     {`{"transmission":"Manual"}`, cells{Transmission: "8-Speed Automatic"}, cells{TransmissionType: "manual", Gears: ""}},
-		"gears told by themselves":         {`{"transmission":"Manual"}`, cells{Transmission: "8-Speed Automatic", Gears: "6"}, cells{TransmissionType: "manual", Gears: ""}},
-		"mileage":                          {`{"mileage":1000}`, cells{Mileage: "2000 km"}, cells{Mileage: "1000", MileageUnit: ""}},
-		"certified":                        {`{"certified":false}`, cells{Certified: "HPD"}, cells{Certified: False, CertifiedProgram: ""}},
-		"condition":                        {`{"condition":"new"}`, cells{Condition: "CPO"}, cells{Condition: ConditionNew, Certified: ""}},
-		"condition, certified by a column": {`{"condition":"used"}`, cells{Condition: "N", Certified: ""}, cells{Condition: ConditionUsed, Certified: False}},
-		"a loaner":                         {`{"condition":"new","disposition":"loaner"}`, cells{Condition: "U"}, cells{Condition: ConditionNew, Disposition: "loaner"}},
-		"photos":                           {`{"photos":["http://b/1"],"photo_count":null}`, cells{Photos: "http://a/1|http://a/2"}, cells{Photos: `["http://b/1"]`}},
+		"transmission":                     {`{"transmission":"Manual"}`, cells{vehicle.Transmission: "8-Speed Automatic"}, cells{vehicle.TransmissionType: "manual", vehicle.Gears: ""}},
+		"gears told by themselves":         {`{"transmission":"Manual"}`, cells{vehicle.Transmission: "8-Speed Automatic", vehicle.Gears: "6"}, cells{vehicle.TransmissionType: "manual", vehicle.Gears: ""}},
+		"mileage":                          {`{"mileage":1000}`, cells{vehicle.Mileage: "2000 km"}, cells{vehicle.Mileage: "1000", vehicle.MileageUnit: ""}},
+		"certified":                        {`{"certified":false}`, cells{vehicle.Certified: "HPD"}, cells{vehicle.Certified: vehicle.False, vehicle.CertifiedProgram: ""}},
+		"condition":                        {`{"condition":"new"}`, cells{vehicle.Condition: "CPO"}, cells{vehicle.Condition: vehicle.ConditionNew, vehicle.Certified: ""}},
+		"condition, certified by a column": {`{"condition":"used"}`, cells{vehicle.Condition: "N", vehicle.Certified: ""}, cells{vehicle.Condition: vehicle.ConditionUsed, vehicle.Certified: vehicle.False}},
+		"a loaner":                         {`{"condition":"new","disposition":"loaner"}`, cells{vehicle.Condition: "U"}, cells{vehicle.Condition: vehicle.ConditionNew, vehicle.Disposition: "loaner"}},
+		"photos":                           {`{"photos":["http://b/1"],"photo_count":null}`, cells{vehicle.Photos: "http://a/1|http://a/2"}, cells{vehicle.Photos: `["http://b/1"]`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t)
-			h.imports(row(truck, 2, cells{Make: "Ford"}))
+			h.imports(row(truck, 2, cells{vehicle.Make: "Ford"}))
 			h.vehicle(200, "", "PATCH", "/inventory/"+truck, tt.patch)
 			for range 2 {
 				h.imports(row(truck, 2, tt.feed))
@@ -282,7 +283,7 @@ func TestFeedsLeaveAloneWhatGoesWithAnOverride(t *testing.T) {
 // followed from another field.
 func TestEveryOverrideCanBeReleased(t *testing.T) {
 	h := open(t)
-	feed := row(truck, 2, map[Field]string{Transmission: "8-Speed Automatic", Photos: "http://a/1|http://a/2"})
+	feed := row(truck, 2, map[vehicle.Field]string{vehicle.Transmission: "8-Speed Automatic", vehicle.Photos: "http://a/1|http://a/2"})
 	h.imports(feed)
 	v := h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold","photos":["http://b/1"],"transmission":"6-Speed Manual"}`)
 	if want := []any{"transmission", "transmission_type", "gears", "status", "photos", "photo_count"}; !cmp.Equal(overridden(v), want) {
@@ -292,7 +293,7 @@ func TestEveryOverrideCanBeReleased(t *testing.T) {
 	if !cmp.Equal(overridden(v), []any{}) || v["status"] != "active" || v["sold_at"] != nil || v["transmission_type"] != "automatic" {
 		t.Errorf("released: %v, status %v, type %v", v["overrides"], v["status"], v["transmission_type"])
 	}
-	feed.Put(Status, StatusActive)
+	feed.Put(vehicle.Status, vehicle.StatusActive)
 	h.imports(feed)
 	v = h.vehicle(200, "", "GET", "/inventory/"+truck, "")
 	if v["status"] != "active" || v["photo_count"] != 2.0 || v["transmission_type"] != "automatic" || v["gears"] != 8.0 {
@@ -400,7 +401,7 @@ func comparable(problem, vin string) string {
 
 func TestListFilters(t *testing.T) {
 	h := open(t)
-	h.imports(row(truck, 2, map[Field]string{Make: "Ford", Model: "F-150", StockNumber: "A_100%"}))
+	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Make: "Ford", vehicle.Model: "F-150", vehicle.StockNumber: "A_100%"}))
 	h.now = h.now.Add(time.Minute)
 	h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+sedan+`","make":"Nissan","model":"Altima","stock_number":"N\\1"}`)
 	h.now = h.now.Add(time.Minute)
@@ -445,11 +446,11 @@ func TestListFilters(t *testing.T) {
 func TestListPageGolden(t *testing.T) {
 	h := open(t)
 	id := h.dealership("Ancira Ford", "America/Chicago")
-	h.imports(row(truck, 2, map[Field]string{
-		StockNumber: "FA85881", Year: "2017", Make: "FORD", Model: "F-150", Trim: "Platinum", Price: "$35,997", InternetPrice: "35497.50", Mileage: "107,031 mi", ExteriorColor: "Ruby \"Red\"",
-		InteriorColor: "Brunello", BodyStyle: "4D SuperCrew", Condition: "U", DateInStock: "11/03/2026", DealershipID: id, Description: "one\ntwo", Cost: "20000",
+	h.imports(row(truck, 2, map[vehicle.Field]string{
+		vehicle.StockNumber: "FA85881", vehicle.Year: "2017", vehicle.Make: "FORD", vehicle.Model: "F-150", vehicle.Trim: "Platinum", vehicle.Price: "$35,997", vehicle.InternetPrice: "35497.50", vehicle.Mileage: "107,031 mi", vehicle.ExteriorColor: "Ruby \"Red\"",
+		vehicle.InteriorColor: "Brunello", vehicle.BodyStyle: "4D SuperCrew", vehicle.Condition: "U", vehicle.DateInStock: "11/03/2026", vehicle.DealershipID: id, vehicle.Description: "one\ntwo", vehicle.Cost: "20000",
 	}))
-	h.imports(row(wrongDigit, 3, map[Field]string{Status: "sold"}))
+	h.imports(row(wrongDigit, 3, map[vehicle.Field]string{vehicle.Status: "sold"}))
 	_, body, _ := h.call("", "GET", "/inventory?status=all&limit=5", "")
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, []byte(body), "", "  "); err != nil {
@@ -539,12 +540,12 @@ func TestSourcesOfHistoryAreDocumented(t *testing.T) {
 
 func TestHistoryTellsWhatHappened(t *testing.T) {
 	h := open(t)
-	h.imports(row(truck, 7, map[Field]string{Price: "30000", Make: "Ford", Transmission: "8-Speed Automatic", ExteriorColor: "Ruby Red"}))
+	h.imports(row(truck, 7, map[vehicle.Field]string{vehicle.Price: "30000", vehicle.Make: "Ford", vehicle.Transmission: "8-Speed Automatic", vehicle.ExteriorColor: "Ruby Red"}))
 	h.now = h.now.Add(time.Hour)
-	if got := h.imports(row(truck, 8, map[Field]string{Price: "$30,000.00", Make: "FORD", Transmission: "automatic", ExteriorColor: "ruby  red"})); got[0] != Unchanged {
+	if got := h.imports(row(truck, 8, map[vehicle.Field]string{vehicle.Price: "$30,000.00", vehicle.Make: "FORD", vehicle.Transmission: "automatic", vehicle.ExteriorColor: "ruby  red"})); got[0] != Unchanged {
 		t.Errorf("other spelling: %v", got)
 	}
-	h.imports(row(truck, 9, map[Field]string{Price: "29000", Transmission: "CVT", Status: "sold"}))
+	h.imports(row(truck, 9, map[vehicle.Field]string{vehicle.Price: "29000", vehicle.Transmission: "CVT", vehicle.Status: "sold"}))
 	h.now = h.now.Add(time.Hour)
 	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"exterior_color":"RUBY RED"}`)
 	lines := h.history(truck, func(e historyLine) string {
@@ -576,10 +577,10 @@ func TestSummary(t *testing.T) {
 		t.Error(diff)
 	}
 	h.imports(
-		row(truck, 2, map[Field]string{Price: "10000.01", Mileage: "10", Condition: "U", DateInStock: "2026-11-13"}),
-		row(sedan, 3, map[Field]string{Price: "10000.00", Mileage: "11", Condition: "N", DateInStock: "2026-11-18"}),
-		row(wrongDigit, 4, map[Field]string{Price: "500000", Condition: "N", Status: "sold"}),
-		row("1FTEW1EF8HFA85882", 5, map[Field]string{DateInStock: "2027-01-01"}),
+		row(truck, 2, map[vehicle.Field]string{vehicle.Price: "10000.01", vehicle.Mileage: "10", vehicle.Condition: "U", vehicle.DateInStock: "2026-11-13"}),
+		row(sedan, 3, map[vehicle.Field]string{vehicle.Price: "10000.00", vehicle.Mileage: "11", vehicle.Condition: "N", vehicle.DateInStock: "2026-11-18"}),
+		row(wrongDigit, 4, map[vehicle.Field]string{vehicle.Price: "500000", vehicle.Condition: "N", vehicle.Status: "sold"}),
+		row("1FTEW1EF8HFA85882", 5, map[vehicle.Field]string{vehicle.DateInStock: "2027-01-01"}),
 	)
 	want := map[string]any{"total_count": "4", "active_count": "3", "sold_count": "1", "new_count": "1", "used_count": "1", "avg_price": "10000.01", "avg_mileage": "11", "avg_days_on_lot": "5"}
 	if diff := cmp.Diff(want, stats()); diff != "" {
@@ -589,52 +590,5 @@ func TestSummary(t *testing.T) {
 	want = map[string]any{"total_count": "4", "active_count": "2", "sold_count": "2", "new_count": "1", "used_count": "0", "avg_price": "10000.00", "avg_mileage": "11", "avg_days_on_lot": "3"}
 	if diff := cmp.Diff(want, stats()); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestDaysOnLotFollowTheDealershipsCalendar(t *testing.T) {
-	h := open(t)
-	id := h.dealership("Honolulu", "Pacific/Honolulu") // UTC-10
-	h.now = time.Date(2026, 11, 24, 9, 59, 0, 0, time.UTC)
-	h.imports(row(truck, 2, map[Field]string{DealershipID: id, DateInStock: "2026-11-20"}), row(sedan, 3, map[Field]string{DateInStock: "2026-11-20"}))
-	days := func(vin string) float64 {
-		t.Helper()
-		single := h.vehicle(200, "", "GET", "/inventory/"+vin, "")["days_on_lot"].(float64)
-		for _, v := range h.must(200, "", "GET", "/inventory?status=all", "")["vehicles"].([]any) {
-			if v := v.(map[string]any); v["vin"] == vin && v["days_on_lot"] != single {
-				t.Errorf("%s: list shows %v, record %v", vin, v["days_on_lot"], single)
-			}
-		}
-		return single
-	}
-	if days(truck) != 3 || days(sedan) != 4 {
-		t.Errorf("before midnight there: %v %v", days(truck), days(sedan))
-	}
-	h.now = h.now.Add(2 * time.Minute)
-	if days(truck) != 4 || days(sedan) != 4 {
-		t.Errorf("after midnight there: %v %v", days(truck), days(sedan))
-	}
-	h.vehicle(200, "", "PATCH", "/inventory/"+truck, `{"status":"sold"}`)
-	h.now = h.now.AddDate(0, 1, 0)
-	if days(truck) != 4 || days(sedan) != 34 {
-		t.Errorf("a month after the sale: %v %v", days(truck), days(sedan))
-	}
-}
-
-func TestOnlyDealershipIsTheDefault(t *testing.T) {
-	h := open(t)
-	first := h.dealership("First", "UTC")
-	if v := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+truck+`","make":"Ford"}`); v["dealership_id"] != first {
-		t.Errorf("one dealership: %v", v["dealership_id"])
-	}
-	h.dealership("Second", "UTC")
-	if v := h.vehicle(201, "", "POST", "/inventory", `{"vin":"`+sedan+`","make":"Ford"}`); v["dealership_id"] != nil {
-		t.Errorf("two dealerships: %v", v["dealership_id"])
-	}
-	if v := h.vehicle(200, "", "PATCH", "/inventory/"+sedan, `{"dealership_id":"`+first+`"}`); v["dealership_id"] != first {
-		t.Errorf("patched: %v", v["dealership_id"])
-	}
-	if n, err := h.stock.Count(t.Context(), h.tenant(), first); n != 2 || err != nil {
-		t.Errorf("held: %d %v", n, err)
 	}
 }

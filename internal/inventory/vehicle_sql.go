@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Rows per multi-row insert. The driver looks each parameter's name up by walking through all of them, so that
@@ -115,7 +116,7 @@ func (w *Writer) insertVehicles(ctx context.Context) error {
 	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
 	return statements.insert(ctx, w.tx, len(w.inserts), func(args []any, row int) []any {
 		v := w.inserts[row]
-		return append(args, v.VIN, text(v.Values[DealershipID]), v.Values[Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt),
+		return append(args, v.VIN, text(v.Values[vehicle.DealershipID]), v.Values[vehicle.Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt),
 			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, v.made, w.document(v))
 	})
 }
@@ -195,8 +196,8 @@ func scanVehicle(scan func(dest ...any) error) (*Vehicle, error) {
 		return nil, err
 	}
 	v.SourceIntegrationID, v.SoldAt, v.RelistedAt, v.CreatedAt, v.UpdatedAt = integration.String, sold.Time, relisted.Time, created.Time, updated.Time
-	v.Overrides = setNamed(overrides)
-	v.Values[DealershipID] = dealership.String
+	v.Overrides = vehicle.FieldsNamed(overrides)
+	v.Values[vehicle.DealershipID] = dealership.String
 	return v, nil
 }
 
@@ -224,7 +225,7 @@ func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string, days calend
 // restore makes a vehicle read from the store show what it showed when it was written.
 func (v *Vehicle) restore(days calendar) error {
 	v.Values, _ = (&Merge{}).shown(v.records, v.Overrides, days.has)
-	return v.Values.remake(v.made)
+	return remake(&v.Values, v.made)
 }
 
 // selectBatch reads the stored vehicles of a batch, and their records, by VIN.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Writer brings what one source says into a group's inventory, within one transaction of its caller. It knows the rules
@@ -19,9 +20,9 @@ type Writer struct {
 	days     calendar
 	merge    Merge // the group's default
 	views    []mergeView
-	rules    Rules
-	ruling   Ruling // of the vehicle looked at last
-	said     Set    // what the change made last has changed of its source's record
+	rules    vehicle.Rules
+	ruling   vehicle.Ruling // of the vehicle looked at last
+	said     vehicle.Fields // what the change made last has changed of its source's record
 	faults   ruleFaults
 	authors  authors
 	scratch  []byte
@@ -73,14 +74,14 @@ func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Wri
 	for i := range configs {
 		w.views = append(w.views, configs[i].views()...)
 	}
-	w.ruling.Faults = make([]RuleFault, 0, 4)
+	w.ruling.Faults = make([]vehicle.RuleFault, 0, 4)
 	return w, nil
 }
 
 // rules are those in force.
-func (s *Stock) rules(ctx context.Context, t *sqldb.Tenant) (Rules, error) {
+func (s *Stock) rules(ctx context.Context, t *sqldb.Tenant) (vehicle.Rules, error) {
 	if s.Rules == nil {
-		return Rules{}, nil
+		return vehicle.Rules{}, nil
 	}
 	return s.Rules(ctx, t)
 }
@@ -129,7 +130,7 @@ func (w *Writer) reread(v *Vehicle) {
 
 // rule runs the rules on a vehicle that shows what its sources say.
 func (w *Writer) rule(v *Vehicle) {
-	w.ruling = Ruling{Faults: w.ruling.Faults[:0]}
+	w.ruling = vehicle.Ruling{Faults: w.ruling.Faults[:0]}
 	if w.rules.Run == nil {
 		return
 	}
@@ -141,8 +142,8 @@ func (w *Writer) rule(v *Vehicle) {
 }
 
 // recount counts the days on lot that a vehicle has with other values.
-func (w *Writer) recount(v *Vehicle) func(*Values) int64 {
-	return func(values *Values) int64 {
+func (w *Writer) recount(v *Vehicle) func(*vehicle.Values) int64 {
+	return func(values *vehicle.Values) int64 {
 		is := *v
 		is.Values = *values
 		return w.days.daysNow(&is, w.now)
@@ -152,10 +153,10 @@ func (w *Writer) recount(v *Vehicle) func(*Values) int64 {
 // daysNow are the days on lot of a vehicle whose values have just changed.
 func (c calendar) daysNow(v *Vehicle, now time.Time) int64 {
 	until := now
-	if v.Values[Status] == StatusSold && !v.SoldAt.IsZero() {
+	if v.Values[vehicle.Status] == vehicle.StatusSold && !v.SoldAt.IsZero() {
 		until = v.SoldAt
 	}
-	return max(0, int64(c.today(v.Values[DealershipID], until)-c.lotSince(v, now)))
+	return max(0, int64(c.today(v.Values[vehicle.DealershipID], until)-c.lotSince(v, now)))
 }
 
 // RuleFaults tell which rules could not do their work, on how many vehicles, and an example of each.
@@ -163,29 +164,26 @@ func (w *Writer) RuleFaults() []RuleFaultCount { return w.faults.list }
 
 // RuleFaultCount counts what kept a rule from doing its work.
 type RuleFaultCount struct {
-	Rule   RuleName `json:"rule"`
-	Count  int64    `json:"count"`
-	VIN    string   `json:"vin"`   // of an example
-	Field  string   `json:"field"` // that was left alone there
-	Reason string   `json:"reason"`
-	Hidden bool     `json:"hidden,omitempty"` // the reason is for administrators only
+	Rule   vehicle.RuleName `json:"rule"`
+	Count  int64            `json:"count"`
+	VIN    string           `json:"vin"`   // of an example
+	Field  string           `json:"field"` // that was left alone there
+	Reason string           `json:"reason"`
+	Hidden bool             `json:"hidden,omitempty"` // the reason is for administrators only
 }
 
 // Shown is the reason for a caller who may see sensitive fields, or may not.
 func (c *RuleFaultCount) Shown(sensitive bool) string {
 	if c.Hidden && !sensitive {
-		return HiddenReason
+		return vehicle.HiddenReason
 	}
 	return c.Reason
 }
 
-// HiddenReason stands in for a reason that may tell of sensitive fields.
-const HiddenReason = "for a reason that administrators are shown"
-
 // ruleFaults are counts by rule, in order of first occurrence.
 type ruleFaults struct{ list []RuleFaultCount }
 
-func (c *ruleFaults) add(names []RuleName, vin string, faults []RuleFault) {
+func (c *ruleFaults) add(names []vehicle.RuleName, vin string, faults []vehicle.RuleFault) {
 	for _, f := range faults {
 		c.of(RuleFaultCount{Rule: names[f.Rule], VIN: vin, Field: f.Field.String(), Reason: f.Reason, Hidden: f.Hidden}).Count++
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 )
 
 // collected is where sample feeds of the trade lie beside the project on some machines; they are not ours to
@@ -34,7 +34,7 @@ func openCollected(t testing.TB, name string) *os.File {
 }
 
 type mapped struct {
-	changes []inventory.Change
+	changes []vehicle.Change
 	notes   []Problem
 	faults  []Problem
 	format  sheet.Format
@@ -75,8 +75,8 @@ func mapAllWith(t testing.TB, r io.Reader, name string, o Options) mapped {
 	}
 }
 
-func (m mapped) vins() map[string]inventory.Change {
-	out := map[string]inventory.Change{}
+func (m mapped) vins() map[string]vehicle.Change {
+	out := map[string]vehicle.Change{}
 	for _, c := range m.changes {
 		out[c.VIN] = c
 	}
@@ -126,7 +126,7 @@ func TestCollectedLeads(t *testing.T) {
 		}
 	}
 	for _, c := range got.changes {
-		if c.Present.Has(inventory.Status) || c.Present.Has(inventory.Price) || c.Present.Has(inventory.Mileage) {
+		if c.Present.Has(vehicle.Status) || c.Present.Has(vehicle.Price) || c.Present.Has(vehicle.Mileage) {
 			t.Errorf("line %d: %v", c.Line, c.Present.Names())
 		}
 	}
@@ -136,10 +136,10 @@ func TestCollectedAuctions(t *testing.T) {
 	got := mapAll(t, openCollected(t, "us-auction-listings-a.csv"), "a.csv")
 	free, far := 0, 0
 	for _, c := range got.changes {
-		if c.Values[inventory.Price] == "" {
+		if c.Values[vehicle.Price] == "" {
 			free++
 		}
-		if c.Values[inventory.Mileage] == "" {
+		if c.Values[vehicle.Mileage] == "" {
 			far++
 		}
 		if c.VIN != strings.ToUpper(c.VIN) || len(c.VIN) != 17 {
@@ -157,8 +157,8 @@ func TestCollectedAuctions(t *testing.T) {
 func TestCollectedColoursHaveNoOddBlanks(t *testing.T) {
 	got := mapAll(t, openCollected(t, "toyota-bz4x-2023-07-13.csv"), "a.csv")
 	for _, c := range got.changes {
-		if strings.ContainsRune(c.Values[inventory.ExteriorColor], '\u00a0') || strings.Contains(c.Values[inventory.ExteriorColor], "  ") {
-			t.Errorf("line %d: %q", c.Line, c.Values[inventory.ExteriorColor])
+		if strings.ContainsRune(c.Values[vehicle.ExteriorColor], '\u00a0') || strings.Contains(c.Values[vehicle.ExteriorColor], "  ") {
+			t.Errorf("line %d: %q", c.Line, c.Values[vehicle.ExteriorColor])
 		}
 	}
 }
@@ -168,7 +168,7 @@ func TestCollectedTypes(t *testing.T) {
 	for name, kind := range map[string]string{"derived/vauto-34col.csv": TypeVAuto, "vauto-single-row.csv": TypeVAuto, "derived/homenet-comma.csv": TypeHomeNet, "derived/custom-dirty-pipe.txt": TypeCustom} {
 		t.Run(kind, func(t *testing.T) {
 			typed := mapAllWith(t, openCollected(t, name), name, Options{Type: kind})
-			if d := cmp.Diff(mapAll(t, openCollected(t, name), name).vins(), typed.vins(), cmp.AllowUnexported(inventory.Change{})); d != "" {
+			if d := cmp.Diff(mapAll(t, openCollected(t, name), name).vins(), typed.vins(), cmp.AllowUnexported(vehicle.Change{})); d != "" {
 				t.Error(d)
 			}
 		})
@@ -228,27 +228,27 @@ func TestCollectedValuesHold(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, w expected, c *inventory.Change) {
+func compare(t *testing.T, w expected, c *vehicle.Change) {
 	t.Helper()
 	v := &c.Values
-	options := len(listOf(t, v[inventory.OptionList])) + len(listOf(t, v[inventory.Features]))
+	options := len(listOf(t, v[vehicle.OptionList])) + len(listOf(t, v[vehicle.Features]))
 	checks := []struct{ what, got, want string }{
 		{"VIN", c.VIN, w.VIN},
-		{"stock number", v[inventory.StockNumber], w.StockNumber},
-		{"year", v[inventory.Year], strconv.Itoa(w.Year)},
-		{"make", v[inventory.Make], w.Make},
-		{"model", v[inventory.Model], w.Model},
-		{"trim", v[inventory.Trim], orEmpty(w.Trim)},
-		{"mileage", v[inventory.Mileage], strconv.Itoa(w.Mileage)},
-		{"price", v[inventory.Price], amount(w.Price)},
-		{"exterior colour", v[inventory.ExteriorColor], orEmpty(w.ExteriorColor)},
-		{"interior colour", v[inventory.InteriorColor], orEmpty(w.InteriorColor)},
-		{"condition", v[inventory.Condition], w.Condition},
-		{"certified", v[inventory.Certified], strconv.FormatBool(*w.Certified)},
-		{"date in stock", v[inventory.DateInStock], w.DateInStock},
-		{"photos", strconv.Itoa(len(listOf(t, v[inventory.Photos]))), strconv.Itoa(w.PhotoCount)},
+		{"stock number", v[vehicle.StockNumber], w.StockNumber},
+		{"year", v[vehicle.Year], strconv.Itoa(w.Year)},
+		{"make", v[vehicle.Make], w.Make},
+		{"model", v[vehicle.Model], w.Model},
+		{"trim", v[vehicle.Trim], orEmpty(w.Trim)},
+		{"mileage", v[vehicle.Mileage], strconv.Itoa(w.Mileage)},
+		{"price", v[vehicle.Price], amount(w.Price)},
+		{"exterior colour", v[vehicle.ExteriorColor], orEmpty(w.ExteriorColor)},
+		{"interior colour", v[vehicle.InteriorColor], orEmpty(w.InteriorColor)},
+		{"condition", v[vehicle.Condition], w.Condition},
+		{"certified", v[vehicle.Certified], strconv.FormatBool(*w.Certified)},
+		{"date in stock", v[vehicle.DateInStock], w.DateInStock},
+		{"photos", strconv.Itoa(len(listOf(t, v[vehicle.Photos]))), strconv.Itoa(w.PhotoCount)},
 		{"options", strconv.Itoa(options), strconv.Itoa(w.OptionCount)},
-		{"dealer", v[inventory.SourceDealerName], w.DealerName},
+		{"dealer", v[vehicle.SourceDealerName], w.DealerName},
 	}
 	for _, check := range checks {
 		if check.got != check.want {
@@ -282,7 +282,7 @@ func TestCollectedDefects(t *testing.T) {
 		warned[n.Line] = true
 	}
 	doubted := map[string]bool{"check digit wrong": true, "two-digit year": true, "row two fields short": true} // others are read without doubt, or refused
-	byLine := map[int]*inventory.Change{}
+	byLine := map[int]*vehicle.Change{}
 	for i := range got.changes {
 		byLine[got.changes[i].Line] = &got.changes[i]
 	}
@@ -299,16 +299,16 @@ func TestCollectedDefects(t *testing.T) {
 			t.Errorf("record %d (%s): warned %v", w.Record, orEmpty(w.Issue), warned[c.Line])
 		}
 		v := &c.Values
-		if c.VIN != w.VIN || v[inventory.Price] != amount(w.Price) || v[inventory.Year] != strconv.Itoa(w.Year) || v[inventory.ExteriorColor] != orEmpty(w.ExteriorColor) ||
-			v[inventory.StockNumber] != w.StockNumber {
-			t.Errorf("record %d (%s): %s %s %s %q %s", w.Record, orEmpty(w.Issue), c.VIN, v[inventory.Price], v[inventory.Year], v[inventory.ExteriorColor], v[inventory.StockNumber])
+		if c.VIN != w.VIN || v[vehicle.Price] != amount(w.Price) || v[vehicle.Year] != strconv.Itoa(w.Year) || v[vehicle.ExteriorColor] != orEmpty(w.ExteriorColor) ||
+			v[vehicle.StockNumber] != w.StockNumber {
+			t.Errorf("record %d (%s): %s %s %s %q %s", w.Record, orEmpty(w.Issue), c.VIN, v[vehicle.Price], v[vehicle.Year], v[vehicle.ExteriorColor], v[vehicle.StockNumber])
 		}
-		miles, _ := strconv.ParseFloat(v[inventory.Mileage], 64)
-		if v[inventory.MileageUnit] == "km" {
+		miles, _ := strconv.ParseFloat(v[vehicle.Mileage], 64)
+		if v[vehicle.MileageUnit] == "km" {
 			miles /= 1.609344
 		}
 		if diff := miles - float64(w.Miles); diff > 1 || diff < -1 {
-			t.Errorf("record %d (%s): %s %s, want %d miles", w.Record, orEmpty(w.Issue), v[inventory.Mileage], v[inventory.MileageUnit], w.Miles)
+			t.Errorf("record %d (%s): %s %s, want %d miles", w.Record, orEmpty(w.Issue), v[vehicle.Mileage], v[vehicle.MileageUnit], w.Miles)
 		}
 	}
 }

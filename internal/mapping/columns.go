@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -58,7 +58,7 @@ func (m *Mapping) ownByKey() map[string]*string {
 			m.Notes = append(m.Notes, fmt.Sprintf("the mapping of %q is left out: %s", sheet.Shorten(name), detail))
 			continue
 		}
-		if m.Leads() && to == inventory.Status.String() {
+		if m.Leads() && to == vehicle.Status.String() {
 			m.Notes = append(m.Notes, fmt.Sprintf("the mapping of %q is left out: the status of a lead is no vehicle's", sheet.Shorten(name)))
 			to = targetIgnore
 		}

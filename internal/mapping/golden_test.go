@@ -15,13 +15,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-var testCleaner = inventory.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+var testCleaner = vehicle.Cleaner{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 
 // Each file of testdata and what is read from it: format, header notes, and row by row the change, the notes,
 // the fault.
@@ -87,14 +87,14 @@ func describe(t *testing.T, path string) []byte {
 	return b.Bytes()
 }
 
-func describeRow(b *bytes.Buffer, line int, c inventory.Change, notes []Problem, fault *Problem) {
+func describeRow(b *bytes.Buffer, line int, c vehicle.Change, notes []Problem, fault *Problem) {
 	fmt.Fprintf(b, "line %d: %s\n", line, c.VIN)
 	if fault != nil {
 		fmt.Fprintf(b, "  refused: %s %q: %s\n", fault.Column, fault.Value, fault.Reason)
 		return
 	}
 	var emptied, values []string
-	for f := range inventory.NumFields {
+	for f := range vehicle.NumFields {
 		switch {
 		case c.Present.Has(f) && c.Values[f] == "":
 			emptied = append(emptied, f.String())

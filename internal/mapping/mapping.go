@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -43,7 +43,7 @@ type Mapping struct {
 
 // target is a field and the columns that feed it, best first.
 type target struct {
-	field   inventory.Field
+	field   vehicle.Field
 	columns []column
 }
 
@@ -79,7 +79,7 @@ func mapHeader(header []string, sample [][]string, o Options) *Mapping {
 	h := m.readHeader(header, sample)
 	m.vins = h.vins(m)
 	for _, s := range candidates(o.Type) {
-		if s.field == inventory.Status && h.lead {
+		if s.field == vehicle.Status && h.lead {
 			s.columns = ""
 		}
 		m.feed(h, s)
@@ -98,14 +98,14 @@ func mapHeader(header []string, sample [][]string, o Options) *Mapping {
 func (m *Mapping) feed(h *headerColumns, s synonym) {
 	own := h.owned(s.field.String())
 	defaults := h.named(s.keysIn(m.options.Type))
-	if s.field == inventory.Photos && len(own) > 1 {
+	if s.field == vehicle.Photos && len(own) > 1 {
 		m.ownPhotos, own = own, nil
 	}
 	found := append(own, defaults...)
 	if len(found) == 0 {
 		return
 	}
-	if s.field == inventory.OptionList || s.field == inventory.Features {
+	if s.field == vehicle.OptionList || s.field == vehicle.Features {
 		lookForPipes(found, h.sample)
 	}
 	m.targets = append(m.targets, target{s.field, found})
@@ -126,7 +126,7 @@ func lookForPipes(columns []column, sample [][]string) {
 func (m *Mapping) Leads() bool { return m.options.Type == TypeElead }
 
 // notation adds what the options say about numbers and dates.
-func (o *Options) notation(c inventory.Cleaner) inventory.Cleaner {
+func (o *Options) notation(c vehicle.Cleaner) vehicle.Cleaner {
 	c.DayFirst = c.DayFirst || o.DayFirst
 	c.CommaDecimal = c.CommaDecimal || o.DecimalComma
 	return c
@@ -134,7 +134,7 @@ func (o *Options) notation(c inventory.Cleaner) inventory.Cleaner {
 
 // Map makes of a row what it says about a vehicle, its values cleaned by c in the notation of the options. fault is why the row is left
 // out, nil when it is not; notes are what was odd. A fault that says Skipped is no error.
-func (m *Mapping) Map(c inventory.Cleaner, row sheet.Row) (change inventory.Change, notes []Problem, fault *Problem) {
+func (m *Mapping) Map(c vehicle.Cleaner, row sheet.Row) (change vehicle.Change, notes []Problem, fault *Problem) {
 	for _, note := range row.Notes {
 		notes = append(notes, Problem{Line: row.Line, Reason: note})
 	}
@@ -169,7 +169,7 @@ func (m *Mapping) VIN(row sheet.Row) (string, *Problem) {
 func (m *Mapping) DealerCells(row sheet.Row) string {
 	var b strings.Builder
 	for i := range m.targets {
-		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
+		if t := &m.targets[i]; t.field == vehicle.SourceDealerCode || t.field == vehicle.SourceDealerName {
 			for _, c := range t.columns {
 				b.WriteString(row.Cells[c.index])
 				b.WriteByte(0x1f)
@@ -183,19 +183,19 @@ func (m *Mapping) DealerCells(row sheet.Row) string {
 func (m *Mapping) Dealer(row sheet.Row) (code, name string) {
 	r := reading{line: row.Line, cells: row.Cells}
 	for i := range m.targets {
-		if t := &m.targets[i]; t.field == inventory.SourceDealerCode || t.field == inventory.SourceDealerName {
+		if t := &m.targets[i]; t.field == vehicle.SourceDealerCode || t.field == vehicle.SourceDealerName {
 			r.read(t)
 		}
 	}
-	return r.change.Values[inventory.SourceDealerCode], r.change.Values[inventory.SourceDealerName]
+	return r.change.Values[vehicle.SourceDealerCode], r.change.Values[vehicle.SourceDealerName]
 }
 
 // reading is one row being mapped.
 type reading struct {
-	clean  inventory.Cleaner
+	clean  vehicle.Cleaner
 	line   int
 	cells  []string
-	change inventory.Change
+	change vehicle.Change
 	notes  []Problem
 }
 
@@ -234,14 +234,14 @@ func (r *reading) readVIN(m *Mapping) *Problem {
 
 // nothing tells whether a cell holds what sources write for nothing: N/A, TBD.
 func nothing(raw string) bool {
-	value, _ := inventory.Cleaner{}.Clean(inventory.StockNumber, raw)
+	value, _ := vehicle.Cleaner{}.Clean(vehicle.StockNumber, raw)
 	return value == ""
 }
 
 // read takes the field's value from the first column that holds one. A value that can't be used is like none,
 // and noted if no other column has a better one. All empty is a statement too: the field is emptied.
 func (r *reading) read(t *target) {
-	if t.field == inventory.Photos && r.change.Values[inventory.Photos] != "" {
+	if t.field == vehicle.Photos && r.change.Values[vehicle.Photos] != "" {
 		return
 	}
 	var lost *Problem
@@ -289,8 +289,8 @@ func (r *reading) read(t *target) {
 
 // readIfFits takes a value from a column whose name promises little. A count is a bare number there: the
 // address of a photo holds digits too.
-func (r *reading) readIfFits(f inventory.Field, raw string) bool {
-	if f.Kind() == inventory.Int && strings.Trim(raw, "0123456789") != "" {
+func (r *reading) readIfFits(f vehicle.Field, raw string) bool {
+	if f.Kind() == vehicle.Int && strings.Trim(raw, "0123456789") != "" {
 		return false
 	}
 	before := r.change
@@ -302,19 +302,19 @@ func (r *reading) readIfFits(f inventory.Field, raw string) bool {
 }
 
 // settle completes what a column says by its name.
-func (r *reading) settle(f inventory.Field, c column) {
+func (r *reading) settle(f vehicle.Field, c column) {
 	switch {
-	case f != inventory.Mileage:
+	case f != vehicle.Mileage:
 	case kilometres[c.key]:
-		r.change.Put(inventory.MileageUnit, "km")
-	case !r.change.Present.Has(inventory.MileageUnit): // a figure without a unit must not keep an older one
-		r.change.Put(inventory.MileageUnit, "")
+		r.change.Put(vehicle.MileageUnit, "km")
+	case !r.change.Present.Has(vehicle.MileageUnit): // a figure without a unit must not keep an older one
+		r.change.Put(vehicle.MileageUnit, "")
 	}
 }
 
 // readPhotos joins columns to the list of photos, unless it has some.
 func (r *reading) readPhotos(columns []column) {
-	if len(columns) == 0 || r.change.Values[inventory.Photos] != "" {
+	if len(columns) == 0 || r.change.Values[vehicle.Photos] != "" {
 		return
 	}
 	var urls []string
@@ -324,7 +324,7 @@ func (r *reading) readPhotos(columns []column) {
 		}
 	}
 	joined := strings.Join(urls, " ")
-	if warning := r.clean.Set(&r.change, inventory.Photos, joined); warning != "" {
+	if warning := r.clean.Set(&r.change, vehicle.Photos, joined); warning != "" {
 		r.notes = append(r.notes, r.problem(columns[0], joined, warning))
 	}
 }
@@ -336,7 +336,7 @@ func (r *reading) readCustom(properties []property) {
 	}
 	values := map[string]string{}
 	for _, p := range properties {
-		text, warning := inventory.CleanCustom(r.cells[p.index])
+		text, warning := vehicle.CleanCustom(r.cells[p.index])
 		if text == "" || values[p.name] != "" {
 			continue
 		}
@@ -345,5 +345,5 @@ func (r *reading) readCustom(properties []property) {
 			r.notes = append(r.notes, r.problem(p.column, text, warning))
 		}
 	}
-	r.change.Put(inventory.Custom, inventory.MapOf(values))
+	r.change.Put(vehicle.Custom, vehicle.MapOf(values))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 )
 
 // mapOne maps one row written as column=value pairs.
@@ -28,7 +28,7 @@ func mapOne(t *testing.T, pairs ...string) (map[string]string, []Problem) {
 		t.Fatal(fault)
 	}
 	got := map[string]string{}
-	for f := range inventory.NumFields {
+	for f := range vehicle.NumFields {
 		if change.Present.Has(f) {
 			got[f.String()] = change.Values[f]
 		}

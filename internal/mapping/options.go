@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 )
 
 // The types of integrations.
@@ -59,7 +58,7 @@ func ValidateOwn(own map[string]*string) []errs.Fault {
 	for _, column := range slices.Sorted(maps.Keys(own)) {
 		detail := cmp.Or(faultOfColumn(column, seen), faultOfTarget(own[column], named))
 		if detail != "" {
-			faults = append(faults, errs.At("#/mappings/"+escapePointer(column), detail))
+			faults = append(faults, errs.At(errs.Member("#/mappings", column), detail))
 		}
 	}
 	return faults
@@ -103,21 +102,21 @@ func faultOfTarget(target *string, named map[string]bool) string {
 	switch {
 	case *target == targetVIN:
 		return ""
-	case custom && (strings.TrimSpace(name) == "" || name != inventory.Tidy(name) || utf8.RuneCountInString(name) > maxOwnName):
+	case custom && (strings.TrimSpace(name) == "" || name != vehicle.Tidy(name) || utf8.RuneCountInString(name) > maxOwnName):
 		return fmt.Sprintf("custom. must be followed by a name of at most %d characters without blanks around it", maxOwnName)
 	case custom:
 		if named[name] = true; len(named) > maxOwnCustom {
 			return fmt.Sprintf("a vehicle has no more than %d custom properties", maxOwnCustom)
 		}
 		return ""
-	case *target == inventory.DealershipID.String():
+	case *target == vehicle.DealershipID.String():
 		return "dealership_id can't come from a file; map the column to source_dealer_code or source_dealer_name, and it is found by them"
-	case *target == inventory.Custom.String():
+	case *target == vehicle.Custom.String():
 		return "custom needs a name: custom.<name>"
-	case inventory.Computed(*target):
+	case vehicle.Computed(*target):
 		return *target + " is computed and can't be mapped"
 	}
-	if _, known := inventory.FieldNamed(*target); !known {
+	if _, known := vehicle.FieldNamed(*target); !known {
 		return unknownField(*target)
 	}
 	return ""
@@ -156,15 +155,10 @@ func nearestFields(text string) []string {
 // targetNames are the fields a column can feed.
 func targetNames() []string {
 	names := []string{targetVIN}
-	for f := range inventory.NumFields {
-		if f != inventory.DealershipID && f != inventory.Custom {
+	for f := range vehicle.NumFields {
+		if f != vehicle.DealershipID && f != vehicle.Custom {
 			names = append(names, f.String())
 		}
 	}
 	return names
-}
-
-// escapePointer escapes a member's name for a JSON pointer in its URI fragment form (RFC 6901 section 6).
-func escapePointer(name string) string {
-	return url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 )
 
 // mapWith maps one row written as column=value pairs by the options.
@@ -26,8 +26,8 @@ func mapWith(t *testing.T, o Options, pairs ...string) (map[string]string, []Pro
 	}
 	change, notes, fault := m.Map(testCleaner, sheet.Row{Line: 2, Cells: cells})
 	got := map[string]string{}
-	for f := range inventory.NumFields {
-		if change.Present.Has(f) && (f != inventory.MileageUnit || change.Values[f] != "") {
+	for f := range vehicle.NumFields {
+		if change.Present.Has(f) && (f != vehicle.MileageUnit || change.Values[f] != "") {
 			got[f.String()] = change.Values[f]
 		}
 	}

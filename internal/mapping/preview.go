@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -81,7 +81,7 @@ type PreviewProblem struct {
 // PreviewFile shows what the options make of a file and what else its columns could feed. rows is how many are shown
 // before and after, a hundred at most. A file that can't be read at all is an error; one without a VIN column is
 // shown, so that its mapping can be mended.
-func PreviewFile(open func() (io.ReadCloser, error), name string, o Options, c inventory.Cleaner, rows int) (Preview, error) {
+func PreviewFile(open func() (io.ReadCloser, error), name string, o Options, c vehicle.Cleaner, rows int) (Preview, error) {
 	f, err := open()
 	if err != nil {
 		return Preview{}, err
@@ -103,7 +103,7 @@ func PreviewFile(open func() (io.ReadCloser, error), name string, o Options, c i
 type previewing struct {
 	out     Preview
 	mapping *Mapping
-	clean   inventory.Cleaner
+	clean   vehicle.Cleaner
 	columns []*profile
 }
 
@@ -121,12 +121,12 @@ type profile struct {
 // feeding is a field a column feeds, and how many values it has given.
 type feeding struct {
 	to    string
-	field inventory.Field // of neither vin nor custom
+	field vehicle.Field // of neither vin nor custom
 	rank  int
 	given int64
 }
 
-func newPreviewing(rd *sheet.Reader, o Options, c inventory.Cleaner) *previewing {
+func newPreviewing(rd *sheet.Reader, o Options, c vehicle.Cleaner) *previewing {
 	p := &previewing{mapping: mapHeader(rd.Header, rd.Sample(), o), clean: o.notation(c)}
 	for i, name := range rd.Header {
 		p.columns = append(p.columns, &profile{index: i, key: sheet.HeaderKey(name)})
@@ -140,7 +140,7 @@ func newPreviewing(rd *sheet.Reader, o Options, c inventory.Cleaner) *previewing
 		}
 	}
 	for _, col := range append(slices.Clone(p.mapping.ownPhotos), p.mapping.photos...) {
-		p.feed(col, feeding{to: inventory.Photos.String(), field: inventory.Photos})
+		p.feed(col, feeding{to: vehicle.Photos.String(), field: vehicle.Photos})
 	}
 	for _, own := range p.mapping.custom {
 		p.feed(own.column, feeding{to: customPrefix + own.name})
@@ -181,7 +181,7 @@ func (p *previewing) read(rd *sheet.Reader, limited *io.LimitedReader, shown int
 }
 
 // add looks at a cell.
-func (c *profile) add(clean inventory.Cleaner, cell string) {
+func (c *profile) add(clean vehicle.Cleaner, cell string) {
 	if cell == "" {
 		return
 	}
@@ -201,7 +201,7 @@ func (c *profile) add(clean inventory.Cleaner, cell string) {
 	}
 }
 
-func (f *feeding) gives(clean inventory.Cleaner, cell string) bool {
+func (f *feeding) gives(clean vehicle.Cleaner, cell string) bool {
 	switch {
 	case f.to == targetVIN:
 		return vin.Shaped(cell)

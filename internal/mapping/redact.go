@@ -3,7 +3,7 @@ package mapping
 import (
 	"encoding/json"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // Hidden are columns whose values only administrators may see; nil hides nothing.
@@ -66,20 +66,20 @@ func (c *PreviewColumn) sensitive() bool {
 		names = append(names, c.Suggestion.Field)
 	}
 	for _, name := range names {
-		if f, ok := inventory.FieldNamed(name); ok && f.Sensitive() {
+		if f, ok := vehicle.FieldNamed(name); ok && f.Sensitive() {
 			return true
 		}
 	}
 	return false
 }
 
-func withoutSensitive(vehicle json.RawMessage) json.RawMessage {
+func withoutSensitive(shown json.RawMessage) json.RawMessage {
 	var members map[string]json.RawMessage
-	if json.Unmarshal(vehicle, &members) != nil || members == nil {
-		return vehicle
+	if json.Unmarshal(shown, &members) != nil || members == nil {
+		return shown
 	}
 	for name := range members {
-		if f, ok := inventory.FieldNamed(name); ok && f.Sensitive() {
+		if f, ok := vehicle.FieldNamed(name); ok && f.Sensitive() {
 			delete(members, name)
 		}
 	}

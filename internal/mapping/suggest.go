@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"carfluence/internal/inventory"
 	"carfluence/internal/sheet"
+	"carfluence/internal/vehicle"
 )
 
 // Suggestion is a field that a column probably feeds.
@@ -29,7 +29,7 @@ const (
 
 // suggester judges the columns of one file.
 type suggester struct {
-	clean inventory.Cleaner
+	clean vehicle.Cleaner
 	kind  string
 	names map[string][]string // header key → fields it is a known name of
 	keys  []string            // these keys, in order
@@ -37,7 +37,7 @@ type suggester struct {
 	taken map[string]int // field → index of the column that feeds it first
 }
 
-func newSuggester(c inventory.Cleaner, m *Mapping) *suggester {
+func newSuggester(c vehicle.Cleaner, m *Mapping) *suggester {
 	s := &suggester{clean: c, kind: m.options.Type, names: map[string][]string{}, taken: map[string]int{}}
 	s.known(targetVIN, synonym{columns: sheet.VINColumns}.keysIn(s.kind))
 	for _, candidate := range candidates(s.kind) {
@@ -94,7 +94,7 @@ func (s *suggester) suggest(index int, key string, values []string) *Suggestion 
 // sensible refuses what values or names suggest and is never meant.
 func (s *suggester) sensible(field, key string) bool {
 	switch {
-	case field == inventory.Condition.String():
+	case field == vehicle.Condition.String():
 		return key != "vehicle type" && key != "vehicletype" // a class of vehicle
 	case s.kind != TypeElead || field == targetVIN:
 		return true
@@ -119,7 +119,7 @@ func (s *suggester) byName(key string, values []string) map[string]Suggestion {
 		}
 		for _, field := range s.names[known] {
 			c := s.fitting(Suggestion{field, like * nearName, fmt.Sprintf("the name is close to %q", known)}, values)
-			if f, _ := inventory.FieldNamed(field); len(values) > 0 && f.Kind() != inventory.Text && c.Score == like*nearName {
+			if f, _ := vehicle.FieldNamed(field); len(values) > 0 && f.Kind() != vehicle.Text && c.Score == like*nearName {
 				c.Score = 1 - (1-c.Score)*(1-allFit)
 			}
 			if c.Score > found[field].Score {
@@ -147,15 +147,15 @@ func (s *suggester) fits(field, value string) bool {
 	if field == targetVIN {
 		return isVIN(value)
 	}
-	f, ok := inventory.FieldNamed(field)
+	f, ok := vehicle.FieldNamed(field)
 	if !ok {
 		return false
 	}
 	got, warning := s.clean.Clean(f, value)
 	switch {
-	case f == inventory.BodyStyle && strings.Contains(value, "_"): // car_truck: a class
+	case f == vehicle.BodyStyle && strings.Contains(value, "_"): // car_truck: a class
 		return false
-	case f.Kind() == inventory.Enum:
+	case f.Kind() == vehicle.Enum:
 		return warning == ""
 	}
 	return got != "" || warning == "" // a placeholder fits everywhere
@@ -166,28 +166,28 @@ type sign struct {
 	field  string
 	weight float64
 	what   string
-	is     func(c inventory.Cleaner, v string) bool
+	is     func(c vehicle.Cleaner, v string) bool
 }
 
 // signs of the values, strongest first.
 var signs = []sign{
-	{targetVIN, 0.98, "VINs", func(_ inventory.Cleaner, v string) bool { return isVIN(v) }},
-	{inventory.Photos.String(), 0.8, "addresses of photos", func(_ inventory.Cleaner, v string) bool { return isPhoto(v) }},
-	{inventory.Make.String(), 0.7, "makes", func(_ inventory.Cleaner, v string) bool { _, ok := inventory.KnownMake(v); return ok }},
-	{inventory.Year.String(), 0.7, "model years", isYear},
-	{inventory.Mileage.String(), 0.7, "distances", isDistance},
-	{inventory.Condition.String(), 0.65, "words for new and used", word(inventory.Condition)},
-	{inventory.BodyStyle.String(), 0.65, "words for bodies", word(inventory.BodyStyle)},
-	{inventory.Drivetrain.String(), 0.6, "words for drivetrains", word(inventory.Drivetrain)},
-	{inventory.TransmissionType.String(), 0.55, "words for transmissions", word(inventory.TransmissionType)},
-	{inventory.FuelType.String(), 0.55, "words for fuels", word(inventory.FuelType)},
-	{inventory.Price.String(), 0.55, "amounts of money", isMoney},
-	{inventory.ExteriorColor.String(), 0.5, "colours", isColour},
-	{inventory.VDPURL.String(), 0.45, "web addresses", func(c inventory.Cleaner, v string) bool { got, _ := c.Clean(inventory.VDPURL, v); return got != "" }},
-	{inventory.Description.String(), 0.4, "sentences", func(_ inventory.Cleaner, v string) bool { return len(v) > 80 && strings.Count(v, " ") > 8 }},
-	{inventory.DateInStock.String(), 0.4, "dates", isDate},
-	{inventory.Price.String(), 0.35, "numbers of the size of prices", plainNumber(2_000, 200_000)},
-	{inventory.Mileage.String(), 0.33, "numbers of the size of mileages", plainNumber(1_000, 300_000)},
+	{targetVIN, 0.98, "VINs", func(_ vehicle.Cleaner, v string) bool { return isVIN(v) }},
+	{vehicle.Photos.String(), 0.8, "addresses of photos", func(_ vehicle.Cleaner, v string) bool { return isPhoto(v) }},
+	{vehicle.Make.String(), 0.7, "makes", func(_ vehicle.Cleaner, v string) bool { _, ok := vehicle.KnownMake(v); return ok }},
+	{vehicle.Year.String(), 0.7, "model years", isYear},
+	{vehicle.Mileage.String(), 0.7, "distances", isDistance},
+	{vehicle.Condition.String(), 0.65, "words for new and used", word(vehicle.Condition)},
+	{vehicle.BodyStyle.String(), 0.65, "words for bodies", word(vehicle.BodyStyle)},
+	{vehicle.Drivetrain.String(), 0.6, "words for drivetrains", word(vehicle.Drivetrain)},
+	{vehicle.TransmissionType.String(), 0.55, "words for transmissions", word(vehicle.TransmissionType)},
+	{vehicle.FuelType.String(), 0.55, "words for fuels", word(vehicle.FuelType)},
+	{vehicle.Price.String(), 0.55, "amounts of money", isMoney},
+	{vehicle.ExteriorColor.String(), 0.5, "colours", isColour},
+	{vehicle.VDPURL.String(), 0.45, "web addresses", func(c vehicle.Cleaner, v string) bool { got, _ := c.Clean(vehicle.VDPURL, v); return got != "" }},
+	{vehicle.Description.String(), 0.4, "sentences", func(_ vehicle.Cleaner, v string) bool { return len(v) > 80 && strings.Count(v, " ") > 8 }},
+	{vehicle.DateInStock.String(), 0.4, "dates", isDate},
+	{vehicle.Price.String(), 0.35, "numbers of the size of prices", plainNumber(2_000, 200_000)},
+	{vehicle.Mileage.String(), 0.33, "numbers of the size of mileages", plainNumber(1_000, 300_000)},
 }
 
 // byValues finds what a column's values are signs of. A field that another column feeds already is less likely,
@@ -204,11 +204,11 @@ func (s *suggester) byValues(index int, key string, values []string) (found []Su
 		}
 		seen[sg.field] = true
 		field, score := sg.field, sg.weight*part
-		if field == inventory.ExteriorColor.String() && slices.ContainsFunc(words(key), func(w string) bool { return strings.HasPrefix(w, "interior") }) {
-			field = inventory.InteriorColor.String()
+		if field == vehicle.ExteriorColor.String() && slices.ContainsFunc(words(key), func(w string) bool { return strings.HasPrefix(w, "interior") }) {
+			field = vehicle.InteriorColor.String()
 		}
-		if field == inventory.TransmissionType.String() {
-			field = inventory.Transmission.String() // its type follows
+		if field == vehicle.TransmissionType.String() {
+			field = vehicle.Transmission.String() // its type follows
 		}
 		if at, taken := s.taken[field]; taken && at != index && field != targetVIN {
 			score *= unlikeTaken
@@ -232,8 +232,8 @@ func share(values []string, is func(string) bool) float64 {
 }
 
 // word is a sign for one of an enumeration's words, spelled out.
-func word(f inventory.Field) func(inventory.Cleaner, string) bool {
-	return func(c inventory.Cleaner, v string) bool {
+func word(f vehicle.Field) func(vehicle.Cleaner, string) bool {
+	return func(c vehicle.Cleaner, v string) bool {
 		if len(v) > 40 || strings.Contains(v, "_") || slices.Contains([]string{"", "true", "false", "0", "1"}, strings.ToLower(v)) {
 			return false
 		}
@@ -250,24 +250,24 @@ func isPhoto(v string) bool {
 	return strings.Count(lower, "http") > 1 || slices.ContainsFunc([]string{".jpg", ".jpeg", ".png", ".webp", ".gif"}, func(end string) bool { return strings.Contains(lower, end) })
 }
 
-func isYear(c inventory.Cleaner, v string) bool {
+func isYear(c vehicle.Cleaner, v string) bool {
 	return len(v) == 4 && digitsOf(v) == v && v >= "1950" && v <= fmt.Sprint(c.Now.Year()+2)
 }
 
-func isDistance(c inventory.Cleaner, v string) bool {
+func isDistance(c vehicle.Cleaner, v string) bool {
 	lower := strings.TrimRight(strings.ToLower(v), ".s")
-	got, _ := c.Clean(inventory.Mileage, v)
+	got, _ := c.Clean(vehicle.Mileage, v)
 	return got != "" && len(v) < 20 && slices.ContainsFunc([]string{" mi", " km", " mile", "0km", "0mi"}, func(unit string) bool { return strings.HasSuffix(lower, unit) })
 }
 
-func isMoney(c inventory.Cleaner, v string) bool {
-	got, _ := c.Clean(inventory.Price, v)
+func isMoney(c vehicle.Cleaner, v string) bool {
+	got, _ := c.Clean(vehicle.Price, v)
 	return got != "" && len(v) < 30 && strings.ContainsAny(v, "$€£")
 }
 
 // plainNumber is a sign for whole numbers between two bounds that are no years.
-func plainNumber(low, high int) func(inventory.Cleaner, string) bool {
-	return func(c inventory.Cleaner, v string) bool {
+func plainNumber(low, high int) func(vehicle.Cleaner, string) bool {
+	return func(c vehicle.Cleaner, v string) bool {
 		n := 0
 		if v == "" || len(v) > 9 || digitsOf(v) != strings.TrimSuffix(strings.ReplaceAll(v, ",", ""), ".") || isYear(c, v) {
 			return false
@@ -277,14 +277,14 @@ func plainNumber(low, high int) func(inventory.Cleaner, string) bool {
 	}
 }
 
-func isDate(c inventory.Cleaner, v string) bool {
-	got, _ := c.Clean(inventory.DateInStock, v)
+func isDate(c vehicle.Cleaner, v string) bool {
+	got, _ := c.Clean(vehicle.DateInStock, v)
 	return got != "" && strings.ContainsAny(v, "/-.")
 }
 
 var colours = strings.Fields("black white silver gray grey red blue green brown beige gold orange yellow purple tan maroon burgundy charcoal pearl ivory cream bronze copper navy")
 
-func isColour(_ inventory.Cleaner, v string) bool {
+func isColour(_ vehicle.Cleaner, v string) bool {
 	return len(v) <= 60 && slices.ContainsFunc(strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return r == ' ' || r == '/' || r == '-' }), func(w string) bool {
 		return slices.Contains(colours, w)
 	})

@@ -4,13 +4,13 @@ import (
 	"slices"
 	"strings"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // synonym lists the columns that feed one field, best first, as header keys. The first that holds a value in
 // a row wins.
 type synonym struct {
-	field   inventory.Field
+	field   vehicle.Field
 	columns string // separated by ", "
 }
 
@@ -20,112 +20,112 @@ type synonym struct {
 // Left out on purpose: wishes of a customer (maxmileage, pricefrom, priceto), vehicle type as a condition (it
 // is a class of vehicle), and lead or shipping statuses.
 var synonyms = []synonym{
-	{inventory.StockNumber, "stock number, stocknumber, stock, stk num, stk, stock no, stockno, stocknum, unit, inventory id, lot"},
-	{inventory.SourceDealerCode, "dealerid, provider id, dealer id, subscription id, account, rooftop, store code, feed id, dealer code, dealercode"},
-	{inventory.SourceDealerName, "dealer name, dealername, dealer, dealership, dealership name, store, location"},
-	{inventory.Year, "year, yearfrom, yr, model year, modelyear, vehicle year"},
-	{inventory.Make, "make, manufacturer, brand, make name, makename"},
-	{inventory.Model, "model, model name, modelname"},
-	{inventory.Trim, "trim, trim level, series, badge, variant, sub model, style"},
-	{inventory.SeriesDetail, "series detail, style description, package"},
-	{inventory.ModelCode, "model code, model number, modelnumber, model no"},
-	{inventory.BodyStyle, "body, body style, vehicle type, body type, bodystyle, bodytype, segment, class"},
-	{inventory.Doors, "door count, body door ct, doors, door ct"},
-	{inventory.Passengers, "passengercapacity, passenger capacity, passengers"},
-	{inventory.ExteriorColor, "colour, color, exterior color, ext color, exterior colour, exteriorcolor, exteriorcolordescription, color ext, outside color, paint, exterior, exterior base color"},
-	{inventory.ExteriorColorGeneric, "exterior base color, ext color generic, exteriorgenericcolor, base ext color"},
-	{inventory.ExteriorColorCode, "exterior color code, ext color code"},
-	{inventory.ExteriorColorHex, "extcolorhexcode, exteriorcolorhexcode"},
-	{inventory.InteriorColor, "interior color, interiorcolor, color int, int color, interior colour, interior"},
-	{inventory.InteriorColorGeneric, "int color generic"},
-	{inventory.InteriorColorCode, "interior color code, int color code"},
-	{inventory.InteriorColorHex, "intcolorhexcode"},
-	{inventory.Upholstery, "int upholstery, upholstery"},
-	{inventory.Drivetrain, "drivetrain desc, driveline, drivetrain, drivetype, drive type, drive, wheel drive"},
-	{inventory.Engine, "engine, engine description, motor"},
-	{inventory.EngineDisplacement, "engine displacement, disp, engine size, enginedisplacement, litres, liters"},
-	{inventory.Aspiration, "engine aspiration type, engineaspirationtype"},
-	{inventory.EngineBlock, "engine block type, engineblocktype"},
-	{inventory.Cylinders, "engine cylinder ct, enginecylinders, enginecylindercount, cyl, cylinders"},
-	{inventory.FuelType, "fuel, fuel type, fueltype"},
-	{inventory.CityMPG, "city mpg, citympg, epacitympg, mpg city"},
-	{inventory.HighwayMPG, "highway mpg, highwaympg, epahighwaympg, hw mpg, hwy mpg, mpg highway"},
-	{inventory.MileageUnit, "mileage unit, mileageunit"},
-	{inventory.Price, "list price, price, price mkt, asking price, retail value, sellingprice, askingprice, selling price, price current, retail price, sale price, final price, dealer price"},
-	{inventory.InternetPrice, "internet price, internetprice, web price, special price, eprice"},
-	{inventory.SalePrice, "sale price, promo price"},
-	{inventory.MSRP, "msrp, sticker, list new, sticker price, base msrp"},
-	{inventory.Invoice, "invoice, invoice price, invoiceamount"},
-	{inventory.Cost, "salescost, cost, unit cost, price cost, dealer cost"},
-	{inventory.BookValue, "book value, bookvalue, defaultbookvalue, book, acv"},
-	{inventory.WholesalePrice, "wholesale price, price wholesale"},
-	{inventory.OtherPrice, "other price"},
-	{inventory.MiscPrice1, "misc price1, customprice1, dealer discounted"},
-	{inventory.MiscPrice2, "misc price2, customprice2"},
-	{inventory.MiscPrice3, "misc price3, customprice3"},
-	{inventory.RebatesTotal, "total rebates, total customer incentives"},
-	{inventory.Certified, "certified, dealercertified, cpo, is certified, certified pre owned, certified preowned"},
-	{inventory.CertifiedProgram, "certification, certified program"},
-	{inventory.DateInStock, "inventory date, dateinstock, date in inventory, in stock date, on lot since, date first on lot, entry date, date in stock"},
-	{inventory.Description, "description, autowriter description, comments, free text, comment1, dealer comments"},
-	{inventory.OptionList, "categorized options, options, option codes, options codes, equipment, packages, installedoptions"},
-	{inventory.Features, "features"},
-	{inventory.PhotoCount, "photo count, photos"},
-	{inventory.PhotosUpdatedAt, "photos last modified date, datelasttouched"},
-	{inventory.VDPURL, "vehicle detail link, url, link, final url, vdp, listing url, website link"},
-	{inventory.VideoURL, "video url, video link"},
-	{inventory.Disposition, "disposition"},
-	{inventory.Status, "status, dms status, inventory status"},
+	{vehicle.StockNumber, "stock number, stocknumber, stock, stk num, stk, stock no, stockno, stocknum, unit, inventory id, lot"},
+	{vehicle.SourceDealerCode, "dealerid, provider id, dealer id, subscription id, account, rooftop, store code, feed id, dealer code, dealercode"},
+	{vehicle.SourceDealerName, "dealer name, dealername, dealer, dealership, dealership name, store, location"},
+	{vehicle.Year, "year, yearfrom, yr, model year, modelyear, vehicle year"},
+	{vehicle.Make, "make, manufacturer, brand, make name, makename"},
+	{vehicle.Model, "model, model name, modelname"},
+	{vehicle.Trim, "trim, trim level, series, badge, variant, sub model, style"},
+	{vehicle.SeriesDetail, "series detail, style description, package"},
+	{vehicle.ModelCode, "model code, model number, modelnumber, model no"},
+	{vehicle.BodyStyle, "body, body style, vehicle type, body type, bodystyle, bodytype, segment, class"},
+	{vehicle.Doors, "door count, body door ct, doors, door ct"},
+	{vehicle.Passengers, "passengercapacity, passenger capacity, passengers"},
+	{vehicle.ExteriorColor, "colour, color, exterior color, ext color, exterior colour, exteriorcolor, exteriorcolordescription, color ext, outside color, paint, exterior, exterior base color"},
+	{vehicle.ExteriorColorGeneric, "exterior base color, ext color generic, exteriorgenericcolor, base ext color"},
+	{vehicle.ExteriorColorCode, "exterior color code, ext color code"},
+	{vehicle.ExteriorColorHex, "extcolorhexcode, exteriorcolorhexcode"},
+	{vehicle.InteriorColor, "interior color, interiorcolor, color int, int color, interior colour, interior"},
+	{vehicle.InteriorColorGeneric, "int color generic"},
+	{vehicle.InteriorColorCode, "interior color code, int color code"},
+	{vehicle.InteriorColorHex, "intcolorhexcode"},
+	{vehicle.Upholstery, "int upholstery, upholstery"},
+	{vehicle.Drivetrain, "drivetrain desc, driveline, drivetrain, drivetype, drive type, drive, wheel drive"},
+	{vehicle.Engine, "engine, engine description, motor"},
+	{vehicle.EngineDisplacement, "engine displacement, disp, engine size, enginedisplacement, litres, liters"},
+	{vehicle.Aspiration, "engine aspiration type, engineaspirationtype"},
+	{vehicle.EngineBlock, "engine block type, engineblocktype"},
+	{vehicle.Cylinders, "engine cylinder ct, enginecylinders, enginecylindercount, cyl, cylinders"},
+	{vehicle.FuelType, "fuel, fuel type, fueltype"},
+	{vehicle.CityMPG, "city mpg, citympg, epacitympg, mpg city"},
+	{vehicle.HighwayMPG, "highway mpg, highwaympg, epahighwaympg, hw mpg, hwy mpg, mpg highway"},
+	{vehicle.MileageUnit, "mileage unit, mileageunit"},
+	{vehicle.Price, "list price, price, price mkt, asking price, retail value, sellingprice, askingprice, selling price, price current, retail price, sale price, final price, dealer price"},
+	{vehicle.InternetPrice, "internet price, internetprice, web price, special price, eprice"},
+	{vehicle.SalePrice, "sale price, promo price"},
+	{vehicle.MSRP, "msrp, sticker, list new, sticker price, base msrp"},
+	{vehicle.Invoice, "invoice, invoice price, invoiceamount"},
+	{vehicle.Cost, "salescost, cost, unit cost, price cost, dealer cost"},
+	{vehicle.BookValue, "book value, bookvalue, defaultbookvalue, book, acv"},
+	{vehicle.WholesalePrice, "wholesale price, price wholesale"},
+	{vehicle.OtherPrice, "other price"},
+	{vehicle.MiscPrice1, "misc price1, customprice1, dealer discounted"},
+	{vehicle.MiscPrice2, "misc price2, customprice2"},
+	{vehicle.MiscPrice3, "misc price3, customprice3"},
+	{vehicle.RebatesTotal, "total rebates, total customer incentives"},
+	{vehicle.Certified, "certified, dealercertified, cpo, is certified, certified pre owned, certified preowned"},
+	{vehicle.CertifiedProgram, "certification, certified program"},
+	{vehicle.DateInStock, "inventory date, dateinstock, date in inventory, in stock date, on lot since, date first on lot, entry date, date in stock"},
+	{vehicle.Description, "description, autowriter description, comments, free text, comment1, dealer comments"},
+	{vehicle.OptionList, "categorized options, options, option codes, options codes, equipment, packages, installedoptions"},
+	{vehicle.Features, "features"},
+	{vehicle.PhotoCount, "photo count, photos"},
+	{vehicle.PhotosUpdatedAt, "photos last modified date, datelasttouched"},
+	{vehicle.VDPURL, "vehicle detail link, url, link, final url, vdp, listing url, website link"},
+	{vehicle.VideoURL, "video url, video link"},
+	{vehicle.Disposition, "disposition"},
+	{vehicle.Status, "status, dms status, inventory status"},
 
 	// Last: other fields follow from their texts, unless a column of their own says more.
-	{inventory.Condition, "newused, type, isnew, new used, nu, condition, state of vehicle, inventory type, title, listing type"},
-	{inventory.Transmission, "transmission description, transmission, trans, gearbox"},
-	{inventory.Mileage, "odometer, mileage, miles, odometer reading, kms, km, kilometers, kilometres, mileage value, mileagevalue, mileage km, odometer km, mileage mi, odometer mi, odometer miles"},
-	{inventory.Photos, "photos, photo url list, imagelist, photo urls, images, image urls, picturerefs, media, image, image url, photo url, image link"},
+	{vehicle.Condition, "newused, type, isnew, new used, nu, condition, state of vehicle, inventory type, title, listing type"},
+	{vehicle.Transmission, "transmission description, transmission, trans, gearbox"},
+	{vehicle.Mileage, "odometer, mileage, miles, odometer reading, kms, km, kilometers, kilometres, mileage value, mileagevalue, mileage km, odometer km, mileage mi, odometer mi, odometer miles"},
+	{vehicle.Photos, "photos, photo url list, imagelist, photo urls, images, image urls, picturerefs, media, image, image url, photo url, image link"},
 }
 
 // leadSynonyms are all that an Elead file says of a vehicle. Its prices and mileages are wishes, its status is the
 // lead's.
 var leadSynonyms = []synonym{
-	{inventory.StockNumber, "stocknumber, stock number"},
-	{inventory.SourceDealerCode, "subscription id, subscriptionid"},
-	{inventory.SourceDealerName, "dealer, dealership"},
-	{inventory.Year, "yearfrom"},
-	{inventory.Make, "make"},
-	{inventory.Model, "model"},
-	{inventory.Trim, "trim"},
-	{inventory.Condition, "isnew"},
+	{vehicle.StockNumber, "stocknumber, stock number"},
+	{vehicle.SourceDealerCode, "subscription id, subscriptionid"},
+	{vehicle.SourceDealerName, "dealer, dealership"},
+	{vehicle.Year, "yearfrom"},
+	{vehicle.Make, "make"},
+	{vehicle.Model, "model"},
+	{vehicle.Trim, "trim"},
+	{vehicle.Condition, "isnew"},
 }
 
 // preferred are the columns that stand first in files of one type; the common ones follow.
 var preferred = map[string][]synonym{
 	TypeVAuto: {
-		{inventory.Transmission, "transmission"},
-		{inventory.OptionList, "option codes, options"},
+		{vehicle.Transmission, "transmission"},
+		{vehicle.OptionList, "option codes, options"},
 	},
 	TypeHomeNet: {
-		{inventory.StockNumber, "stock, stocknumber"},
-		{inventory.SourceDealerName, "dealername"},
-		{inventory.Condition, "type"},
-		{inventory.SeriesDetail, "style description"},
-		{inventory.ModelCode, "modelnumber"},
-		{inventory.ExteriorColor, "exteriorcolor, exteriorcolordescription"},
-		{inventory.ExteriorColorGeneric, "ext color generic, exteriorgenericcolor"},
-		{inventory.InteriorColor, "interiorcolor"},
-		{inventory.Drivetrain, "drivetrain, drivetype"},
-		{inventory.Engine, "engine description"},
-		{inventory.EngineDisplacement, "enginedisplacement"},
-		{inventory.Cylinders, "enginecylinders, enginecylindercount"},
-		{inventory.FuelType, "fuel type, fueltype"},
-		{inventory.CityMPG, "citympg, epacitympg"},
-		{inventory.HighwayMPG, "highwaympg, epahighwaympg"},
-		{inventory.Price, "sellingprice, askingprice"},
-		{inventory.MiscPrice1, "misc price1, customprice1"},
-		{inventory.Mileage, "miles"},
-		{inventory.DateInStock, "dateinstock"},
-		{inventory.PhotosUpdatedAt, "datelasttouched"},
-		{inventory.VideoURL, "video link"},
-		{inventory.Photos, "imagelist"},
+		{vehicle.StockNumber, "stock, stocknumber"},
+		{vehicle.SourceDealerName, "dealername"},
+		{vehicle.Condition, "type"},
+		{vehicle.SeriesDetail, "style description"},
+		{vehicle.ModelCode, "modelnumber"},
+		{vehicle.ExteriorColor, "exteriorcolor, exteriorcolordescription"},
+		{vehicle.ExteriorColorGeneric, "ext color generic, exteriorgenericcolor"},
+		{vehicle.InteriorColor, "interiorcolor"},
+		{vehicle.Drivetrain, "drivetrain, drivetype"},
+		{vehicle.Engine, "engine description"},
+		{vehicle.EngineDisplacement, "enginedisplacement"},
+		{vehicle.Cylinders, "enginecylinders, enginecylindercount"},
+		{vehicle.FuelType, "fuel type, fueltype"},
+		{vehicle.CityMPG, "citympg, epacitympg"},
+		{vehicle.HighwayMPG, "highwaympg, epahighwaympg"},
+		{vehicle.Price, "sellingprice, askingprice"},
+		{vehicle.MiscPrice1, "misc price1, customprice1"},
+		{vehicle.Mileage, "miles"},
+		{vehicle.DateInStock, "dateinstock"},
+		{vehicle.PhotosUpdatedAt, "datelasttouched"},
+		{vehicle.VideoURL, "video link"},
+		{vehicle.Photos, "imagelist"},
 	},
 }
 
@@ -150,8 +150,8 @@ func candidates(kind string) []synonym {
 
 // fieldsWithout are the fields that only an integration's own mapping feeds.
 func fieldsWithout(list []synonym) (out []synonym) {
-	for f := range inventory.NumFields {
-		own := f != inventory.DealershipID && f != inventory.Custom
+	for f := range vehicle.NumFields {
+		own := f != vehicle.DealershipID && f != vehicle.Custom
 		if own && !slices.ContainsFunc(list, func(s synonym) bool { return s.field == f }) {
 			out = append(out, synonym{field: f})
 		}

@@ -5,7 +5,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // effect is a compiled action.
@@ -20,16 +20,16 @@ type effect struct {
 	places  int
 
 	// change is what a text that others follow from sets; nil for all other fields.
-	change *inventory.Change
-	stated inventory.Set // fields that the rule states itself, which follow from nothing
+	change *vehicle.Change
+	stated vehicle.Fields // fields that the rule states itself, which follow from nothing
 }
 
 // leading are the fields others follow from: a transmission names its gears, photos their number.
-var leading = inventory.SetOf(inventory.Transmission, inventory.TransmissionType, inventory.Photos, inventory.Certified)
+var leading = vehicle.FieldsOf(vehicle.Transmission, vehicle.TransmissionType, vehicle.Photos, vehicle.Certified)
 
 // dealership are the fields that say where a vehicle belongs. A rule does not move vehicles between dealerships:
 // which dealership a feed's rows belong to is settled before any rule sees them.
-var dealership = inventory.SetOf(inventory.DealershipID, inventory.SourceDealerCode, inventory.SourceDealerName)
+var dealership = vehicle.FieldsOf(vehicle.DealershipID, vehicle.SourceDealerCode, vehicle.SourceDealerName)
 
 // action makes an effect of an action and adds its faults.
 func (c *compiler) action(pointer string, from Action) (e effect) {
@@ -45,7 +45,7 @@ func (c *compiler) action(pointer string, from Action) (e effect) {
 	}
 	e = effect{subject: s, pointer: pointer, now: c.now, stated: c.stated}
 	e.stated.Remove(s.field)
-	if e.places = 2; s.kind() == inventory.Int {
+	if e.places = 2; s.kind() == vehicle.Int {
 		e.places = 0
 	}
 	if s.origin == ofField && isNumber(s.kind()) {
@@ -70,7 +70,7 @@ func (c *compiler) action(pointer string, from Action) (e effect) {
 
 // settable finds what an action may set.
 func settable(name string) (s subject, detail string) {
-	if inventory.Computed(name) {
+	if vehicle.Computed(name) {
 		return s, "is computed and can't be set"
 	}
 	s, detail = subjectNamed(name)
@@ -79,7 +79,7 @@ func settable(name string) (s subject, detail string) {
 		return s, detail
 	case s.origin == ofVIN:
 		return s, "can't be set; a vehicle is known by its VIN"
-	case s.origin == ofField && s.field == inventory.Custom:
+	case s.origin == ofField && s.field == vehicle.Custom:
 		return s, "can't be set as a whole; name one of its properties, as in custom.colour"
 	case s.origin == ofField && dealership.Has(s.field):
 		return s, "can't be set by a rule: rules don't move vehicles between dealerships"
@@ -90,31 +90,31 @@ func settable(name string) (s subject, detail string) {
 // read reads a text into the canonical text of what is set.
 func (e *effect) read(text string) (canonical, detail string) {
 	most := MaxValue
-	if e.kind() == inventory.List || e.origin == ofField && e.field == inventory.Description {
+	if e.kind() == vehicle.List || e.origin == ofField && e.field == vehicle.Description {
 		most = MaxLongValue
 	}
 	switch {
 	case utf8.RuneCountInString(text) > most:
 		return "", fmt.Sprintf("must not be longer than %d characters", most)
 	case e.origin == ofCustom:
-		return inventory.ReadCustom(text)
+		return vehicle.ReadCustom(text)
 	}
-	return inventory.ReadText(e.field, text, e.now)
+	return vehicle.ReadText(e.field, text, e.now)
 }
 
 // following is the change a text makes where other fields follow from it, else nil.
-func (e *effect) following(canonical string) *inventory.Change {
+func (e *effect) following(canonical string) *vehicle.Change {
 	if e.origin != ofField || !leading.Has(e.field) {
 		return nil
 	}
-	change := &inventory.Change{}
+	change := &vehicle.Change{}
 	change.Put(e.field, canonical)
 	return change
 }
 
 // expression compiles an action's expression and sees that what it yields fits the field.
 func (c *compiler) expression(e *effect, known bool, pointer, text string) {
-	g := grammar{now: c.now, used: func(f inventory.Field) { c.useField(f, pointer) }}
+	g := grammar{now: c.now, used: func(f vehicle.Field) { c.useField(f, pointer) }}
 	n := g.compile(text)
 	c.readDays = c.readDays || g.days
 	for _, detail := range g.faults {
@@ -137,7 +137,7 @@ func (c *compiler) expression(e *effect, known bool, pointer, text string) {
 		}
 	}
 	if n.fixed && len(c.faults) == 0 {
-		if _, reason := e.evaluate(&scene{values: &inventory.Values{}, ruling: &inventory.Ruling{}}); reason != "" {
+		if _, reason := e.evaluate(&scene{values: &vehicle.Values{}, ruling: &vehicle.Ruling{}}); reason != "" {
 			c.fault(pointer, "can't be set: "+reason)
 		}
 	}
@@ -146,13 +146,13 @@ func (c *compiler) expression(e *effect, known bool, pointer, text string) {
 // takes is the kind of expression that what is set takes from one that yields the given kind.
 func (e *effect) takes(yields kind) (takes kind, detail string) {
 	switch k := e.kind(); {
-	case k == inventory.List:
+	case k == vehicle.List:
 		return broken, fmt.Sprintf("can't be used for %s, a list; write its items in value, with commas", e.subject)
 	case e.origin == ofCustom && yields == numeric:
 		return numeric, ""
 	case isNumber(k):
 		takes = numeric
-	case k == inventory.Bool:
+	case k == vehicle.Bool:
 		takes = truth
 	default:
 		takes = textual
@@ -172,15 +172,15 @@ func (e *effect) evaluate(s *scene) (canonical, reason string) {
 			return "", s.reason
 		}
 		return e.numeral(n)
-	case k == inventory.Bool:
+	case k == vehicle.Bool:
 		yes, ok := e.expr.truth(s)
 		switch {
 		case !ok:
 			return "", s.reason
 		case yes:
-			return inventory.True, ""
+			return vehicle.True, ""
 		}
-		return inventory.False, ""
+		return vehicle.False, ""
 	}
 	text, ok := e.expr.text(s)
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"carfluence/internal/auth"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
+	"carfluence/internal/vehicle"
 )
 
 type runBody struct {
@@ -48,7 +49,7 @@ func runBodyOf(r *inventory.Refresh, scopes auth.Scopes) runBody {
 		Examples: []exampleBody{}, Faults: []faultBody{}, CreatedAt: rest.Seconds(r.CreatedAt), StartedAt: rest.SecondsOrNull(r.StartedAt), EndedAt: rest.SecondsOrNull(r.EndedAt),
 	}
 	for name, n := range r.Findings.Fields {
-		if f, known := inventory.FieldNamed(name); sensitive || !known || !f.Sensitive() {
+		if f, known := vehicle.FieldNamed(name); sensitive || !known || !f.Sensitive() {
 			b.Fields[name] = n
 		}
 	}

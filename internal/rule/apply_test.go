@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/dealer"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 const sedanVIN = "1N4AL3AP3FN366609"
@@ -38,7 +38,7 @@ func TestApplyShowsWhatRulesSay(t *testing.T) {
 	}
 	seen := h.must(200, "tester", "GET", "/rules/apply/"+dry.at("run.id").(string), "")
 	if seen.text("run.fields") != `{"price":1}` || seen.text("run.examples.0.changed_fields") != `{"price":{"new":"5000.00","old":"4000.00"}}` ||
-		seen.at("run.faults.0.reason") != inventory.HiddenReason {
+		seen.at("run.faults.0.reason") != vehicle.HiddenReason {
 		t.Error(seen)
 	}
 
@@ -83,7 +83,7 @@ func TestApplyShowsWhatRulesSay(t *testing.T) {
 // fill brings so many vehicles into the inventory.
 func (h *house) fill(n int) {
 	h.Helper()
-	var all []inventory.Change
+	var all []vehicle.Change
 	for i := range n {
 		all = append(all, row(fmt.Sprintf("1FTEW1EF8HF%06d", i), "price", fmt.Sprintf("%d.00", 4000+i)))
 	}
@@ -166,7 +166,7 @@ func TestARunUnderOtherRulesIsNoReasonNotToStartOne(t *testing.T) {
 	// One batch, as if the server had ended then.
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	h.stock.Rules = func(c context.Context, tx *sqldb.Tenant) (inventory.Rules, error) {
+	h.stock.Rules = func(c context.Context, tx *sqldb.Tenant) (vehicle.Rules, error) {
 		if calls++; calls == 2 {
 			cancel()
 		}

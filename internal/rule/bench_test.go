@@ -6,18 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // truck is a vehicle with most of what rules look at.
-func truck() inventory.Values {
-	v := inventory.Values{
-		inventory.StockNumber: "FA85881", inventory.Year: "2017", inventory.Make: "Ford", inventory.Model: "F-150", inventory.Trim: "Platinum",
-		inventory.BodyStyle: "Truck", inventory.EngineDisplacement: "3.5", inventory.Transmission: "6-Speed Automatic", inventory.TransmissionType: "automatic", inventory.Gears: "6",
-		inventory.ExteriorColor: "Tuxedo Black Metallic", inventory.Condition: "used", inventory.Certified: "false", inventory.Status: "active", inventory.Mileage: "107031",
-		inventory.Price: "35997.00", inventory.InternetPrice: "35497.00", inventory.MSRP: "60000.00", inventory.Cost: "30000.00", inventory.DateInStock: "2021-07-04",
-		inventory.Features: `["Bluetooth","Navigation","Heated \"sport\" seats"]`, inventory.Photos: `["https://photos.example.com/1.jpg"]`, inventory.PhotoCount: "1",
-		inventory.VDPURL: "https://cars.example.com/FA85881", inventory.Custom: `{"floor":"29000","paint code":"RR","vin":"x"}`,
+func truck() vehicle.Values {
+	v := vehicle.Values{
+		vehicle.StockNumber: "FA85881", vehicle.Year: "2017", vehicle.Make: "Ford", vehicle.Model: "F-150", vehicle.Trim: "Platinum",
+		vehicle.BodyStyle: "Truck", vehicle.EngineDisplacement: "3.5", vehicle.Transmission: "6-Speed Automatic", vehicle.TransmissionType: "automatic", vehicle.Gears: "6",
+		vehicle.ExteriorColor: "Tuxedo Black Metallic", vehicle.Condition: "used", vehicle.Certified: "false", vehicle.Status: "active", vehicle.Mileage: "107031",
+		vehicle.Price: "35997.00", vehicle.InternetPrice: "35497.00", vehicle.MSRP: "60000.00", vehicle.Cost: "30000.00", vehicle.DateInStock: "2021-07-04",
+		vehicle.Features: `["Bluetooth","Navigation","Heated \"sport\" seats"]`, vehicle.Photos: `["https://photos.example.com/1.jpg"]`, vehicle.PhotoCount: "1",
+		vehicle.VDPURL: "https://cars.example.com/FA85881", vehicle.Custom: `{"floor":"29000","paint code":"RR","vin":"x"}`,
 	}
 	return v
 }
@@ -25,22 +25,22 @@ func truck() inventory.Values {
 const truckVIN = "1FTEW1EF5HFA85881"
 
 // run measures rules on one vehicle. What they set is put back each time, so that they find work again.
-func run(b *testing.B, v inventory.Values, rules ...Rule) {
+func run(b *testing.B, v vehicle.Values, rules ...Rule) {
 	ready := ordered(b, rules...)
-	w, r := v, inventory.Ruling{VIN: truckVIN, DaysOnLot: 120}
+	w, r := v, vehicle.Ruling{VIN: truckVIN, DaysOnLot: 120}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Set, r.Faults = inventory.Set{}, r.Faults[:0]
+		r.Set, r.Faults = vehicle.Fields{}, r.Faults[:0]
 		ready.Run(&w, &r)
 		if !r.Set.Empty() {
-			for f := inventory.Price; f <= inventory.InternetPrice; f++ {
+			for f := vehicle.Price; f <= vehicle.InternetPrice; f++ {
 				w[f] = v[f]
 			}
 		}
 	}
 }
 
-func ordered(t testing.TB, rules ...Rule) inventory.Rules {
+func ordered(t testing.TB, rules ...Rule) vehicle.Rules {
 	t.Helper()
 	list := make([]*Compiled, len(rules))
 	for i, r := range rules {
@@ -109,9 +109,9 @@ func TestNoExpressionIsDear(t *testing.T) {
 	for i := range 199 {
 		custom[fmt.Sprintf("p%d", i)] = strings.Repeat("x", 2000)
 	}
-	laden[inventory.Custom] = inventory.MapOf(custom)
+	laden[vehicle.Custom] = vehicle.MapOf(custom)
 	for _, c := range []struct {
-		vehicle    inventory.Values
+		vehicle    vehicle.Values
 		expression string
 		result     string
 	}{
@@ -121,12 +121,12 @@ func TestNoExpressionIsDear(t *testing.T) {
 		rules := ordered(t, rule(by("misc_price_1", c.expression)))
 		least := time.Hour
 		for range 20 {
-			v, r := c.vehicle, inventory.Ruling{}
+			v, r := c.vehicle, vehicle.Ruling{}
 			start := time.Now()
 			rules.Run(&v, &r)
 			least = min(least, time.Since(start))
-			if v[inventory.MiscPrice1] != c.result {
-				t.Fatal(v[inventory.MiscPrice1], r.Faults)
+			if v[vehicle.MiscPrice1] != c.result {
+				t.Fatal(v[vehicle.MiscPrice1], r.Faults)
 			}
 		}
 		if least > time.Millisecond {
@@ -145,6 +145,6 @@ func BenchmarkLongLists(b *testing.B) {
 		list = append(list, fmt.Sprintf("nption %06d", i))
 	}
 	v := truck()
-	v[inventory.OptionList] = inventory.ListOf(options)
+	v[vehicle.OptionList] = vehicle.ListOf(options)
 	run(b, v, rule(where("options", In, strings.Join(list, ",")), to("price", "1")))
 }

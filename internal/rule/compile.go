@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // Compiled is a rule ready to run. It is never changed, and safe for use by several goroutines.
@@ -60,7 +60,7 @@ type compiler struct {
 	faults   []errs.Fault
 	uses     []Use
 	readDays bool
-	stated   inventory.Set // fields that the rule's actions name
+	stated   vehicle.Fields // fields that the rule's actions name
 }
 
 func (c *compiler) fault(pointer, detail string) {
@@ -77,15 +77,15 @@ func (c *compiler) use(s subject, pointer string) {
 	}
 }
 
-func (c *compiler) useField(f inventory.Field, pointer string) {
+func (c *compiler) useField(f vehicle.Field, pointer string) {
 	if u := (Use{f, pointer}); f.Sensitive() && !slices.Contains(c.uses, u) {
 		c.uses = append(c.uses, u)
 	}
 }
 
-func statedBy(actions []Action) (stated inventory.Set) {
+func statedBy(actions []Action) (stated vehicle.Fields) {
 	for _, a := range actions {
-		if f, ok := inventory.FieldNamed(a.Field); ok {
+		if f, ok := vehicle.FieldNamed(a.Field); ok {
 			stated.Add(f)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // told are faults as "pointer detail".
@@ -139,28 +139,28 @@ func TestActionsAreRefused(t *testing.T) {
 
 // Every field but those of the dealership and custom as a whole can be set, and emptied unless it is needed.
 func TestEveryFieldCanBeSet(t *testing.T) {
-	samples := map[inventory.Kind]string{
-		inventory.Text: "x", inventory.Int: "5", inventory.Money: "5", inventory.Decimal: "2.5", inventory.Bool: "true", inventory.List: "https://a.example/1",
-		inventory.Date: "2021-08-28", inventory.Time: "2021-08-28T10:00:00Z", inventory.URL: "https://a.example/",
+	samples := map[vehicle.Kind]string{
+		vehicle.Text: "x", vehicle.Int: "5", vehicle.Money: "5", vehicle.Decimal: "2.5", vehicle.Bool: "true", vehicle.List: "https://a.example/1",
+		vehicle.Date: "2021-08-28", vehicle.Time: "2021-08-28T10:00:00Z", vehicle.URL: "https://a.example/",
 	}
-	words := map[inventory.Field]string{
-		inventory.BodyStyle: "SUV", inventory.TransmissionType: "manual", inventory.Drivetrain: "awd", inventory.FuelType: "diesel", inventory.Condition: "new",
-		inventory.Disposition: "retail", inventory.Status: "sold", inventory.MileageUnit: "km", inventory.Year: "2020",
+	words := map[vehicle.Field]string{
+		vehicle.BodyStyle: "SUV", vehicle.TransmissionType: "manual", vehicle.Drivetrain: "awd", vehicle.FuelType: "diesel", vehicle.Condition: "new",
+		vehicle.Disposition: "retail", vehicle.Status: "sold", vehicle.MileageUnit: "km", vehicle.Year: "2020",
 	}
-	for f := range inventory.NumFields {
-		if dealership.Has(f) || f == inventory.Custom {
+	for f := range vehicle.NumFields {
+		if dealership.Has(f) || f == vehicle.Custom {
 			continue
 		}
 		sample := words[f]
 		if sample == "" {
 			sample = samples[f.Kind()]
 		}
-		v, r := inventory.Values{}, inventory.Ruling{}
+		v, r := vehicle.Values{}, vehicle.Ruling{}
 		ordered(t, rule(to(f.String(), sample))).Run(&v, &r)
-		if want, _ := inventory.ReadText(f, sample, now); v[f] != want || want == "" || !r.Set.Has(f) {
+		if want, _ := vehicle.ReadText(f, sample, now); v[f] != want || want == "" || !r.Set.Has(f) {
 			t.Errorf("%s is %q after setting %q", f, v[f], sample)
 		}
-		if f != inventory.Status {
+		if f != vehicle.Status {
 			if ordered(t, rule(to(f.String(), ""))).Run(&v, &r); v[f] != "" {
 				t.Errorf("%s is %q after emptying it", f, v[f])
 			}
@@ -175,8 +175,8 @@ func TestSensitiveFieldsAreTold(t *testing.T) {
 		t.Error(faults)
 	}
 	want := []Use{
-		{inventory.Cost, "#/conditions/0/field"}, {inventory.BookValue, "#/conditions/2/field"}, {inventory.Invoice, "#/actions/0/field"},
-		{inventory.Cost, "#/actions/1/value_expr"}, {inventory.WholesalePrice, "#/actions/1/value_expr"}, {inventory.Cost, "#/actions/2/value_expr"},
+		{vehicle.Cost, "#/conditions/0/field"}, {vehicle.BookValue, "#/conditions/2/field"}, {vehicle.Invoice, "#/actions/0/field"},
+		{vehicle.Cost, "#/actions/1/value_expr"}, {vehicle.WholesalePrice, "#/actions/1/value_expr"}, {vehicle.Cost, "#/actions/2/value_expr"},
 	}
 	if d := cmp.Diff(want, c.Sensitive()); d != "" {
 		t.Error(d)

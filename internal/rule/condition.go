@@ -9,7 +9,7 @@ import (
 
 	"github.com/govalues/decimal"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // operators in the order messages name them.
@@ -22,11 +22,11 @@ func (o Operator) fits(s subject) bool {
 	case IsEmpty, IsNotEmpty:
 		return true
 	case Contains:
-		return k != inventory.Map && k != inventory.Bool && !isNumber(k)
+		return k != vehicle.Map && k != vehicle.Bool && !isNumber(k)
 	case GreaterThan, LessThan:
-		return isNumber(k) || k == inventory.Date || k == inventory.Time || s.origin == ofCustom
+		return isNumber(k) || k == vehicle.Date || k == vehicle.Time || s.origin == ofCustom
 	}
-	return k != inventory.Map
+	return k != vehicle.Map
 }
 
 func fitting(s subject) string {
@@ -89,7 +89,7 @@ func (t *test) holds(v *scene) bool {
 	case ifItemEqual, ifNoItemEqual:
 		return t.hasItem(text) == (t.how == ifItemEqual)
 	case ifItemContains:
-		for item := range inventory.Items(text) {
+		for item := range vehicle.Items(text) {
 			if strings.Contains(item, t.texts[0]) {
 				return true
 			}
@@ -120,7 +120,7 @@ func (t *test) among(text string) bool {
 }
 
 func (t *test) hasItem(list string) bool {
-	for item := range inventory.Items(list) {
+	for item := range vehicle.Items(list) {
 		if t.among(item) {
 			return true
 		}
@@ -195,7 +195,7 @@ func valueDetail(o Operator, value string) string {
 // testOf makes a test of parts that fit each other. detail is what is wrong with the value.
 func testOf(s subject, o Operator, value string, now time.Time) (t test, detail string) {
 	t = test{subject: s, operator: o}
-	list := s.kind() == inventory.List
+	list := s.kind() == vehicle.List
 	switch o {
 	case IsEmpty:
 		t.how = ifEmpty
@@ -246,8 +246,8 @@ func testOf(s subject, o Operator, value string, now time.Time) (t test, detail 
 // ordering completes a test of greater_than or less_than.
 func (t test) ordering(value string, now time.Time) (test, string) {
 	above := t.operator == GreaterThan
-	if k := t.kind(); k == inventory.Date || k == inventory.Time {
-		text, detail := inventory.ReadText(t.field, value, now)
+	if k := t.kind(); k == vehicle.Date || k == vehicle.Time {
+		text, detail := vehicle.ReadText(t.field, value, now)
 		t.texts = []string{text}
 		if t.how = ifBefore; above {
 			t.how = ifAfter
@@ -259,7 +259,7 @@ func (t test) ordering(value string, now time.Time) (test, string) {
 		return t, mustBeNumber
 	}
 	t.limit = limit.Trim(0)
-	if t.kind() == inventory.Money && t.limit.Scale() < 2 {
+	if t.kind() == vehicle.Money && t.limit.Scale() < 2 {
 		t.limit = t.limit.Pad(2) // amounts come with two places
 	}
 	if t.how = ifBelow; above {
@@ -279,8 +279,8 @@ func equalTo(s subject, value string, now time.Time) (text, detail string) {
 			return "", mustBeNumber
 		}
 		return numberText(s, d), ""
-	case k == inventory.Enum, k == inventory.Bool, k == inventory.Date, k == inventory.Time, k == inventory.ID:
-		return inventory.ReadText(s.field, value, now)
+	case k == vehicle.Enum, k == vehicle.Bool, k == vehicle.Date, k == vehicle.Time, k == vehicle.ID:
+		return vehicle.ReadText(s.field, value, now)
 	}
 	return value, ""
 }
@@ -288,7 +288,7 @@ func equalTo(s subject, value string, now time.Time) (text, detail string) {
 // numberText is the canonical text of a number, or for a number that no vehicle has there another text.
 func numberText(s subject, d decimal.Decimal) string {
 	places := 0
-	if s.origin == ofField && s.kind() != inventory.Int {
+	if s.origin == ofField && s.kind() != vehicle.Int {
 		places = 2
 	}
 	units, ok := number{d: d}.units(places, halfAway)

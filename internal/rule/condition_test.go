@@ -5,16 +5,16 @@ import (
 	"strings"
 	"testing"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // TestConditions has for every sort of field what each operator says to some values.
 func TestConditions(t *testing.T) {
 	v := truck()
-	v[inventory.Tags] = `["aged","one \"owner\"","50"]`
-	v[inventory.PhotosUpdatedAt] = "2021-08-28T10:00:00Z"
-	v[inventory.Description] = "One owner.\nClean."
-	v[inventory.DealershipID] = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00"
+	v[vehicle.Tags] = `["aged","one \"owner\"","50"]`
+	v[vehicle.PhotosUpdatedAt] = "2021-08-28T10:00:00Z"
+	v[vehicle.Description] = "One owner.\nClean."
+	v[vehicle.DealershipID] = "0199d5a0-5d2c-7c3f-9b64-0e2f6a3b1c00"
 	for _, c := range []struct {
 		field string
 		o     Operator
@@ -106,7 +106,7 @@ func TestConditions(t *testing.T) {
 		{"custom.nothing", Equals, nil, []string{"x"}},
 	} {
 		for i, value := range append(c.yes, c.no...) {
-			got := compiled(t, rule(where(c.field, c.o, value), to("trim", "x"))).Test(v, inventory.Ruling{VIN: truckVIN, DaysOnLot: 120})
+			got := compiled(t, rule(where(c.field, c.o, value), to("trim", "x"))).Test(v, vehicle.Ruling{VIN: truckVIN, DaysOnLot: 120})
 			if want := i < len(c.yes); got.Applied != want {
 				t.Errorf("%s %s %q: %v, want %v", c.field, c.o, value, got.Applied, want)
 			}
@@ -118,7 +118,7 @@ func TestConditions(t *testing.T) {
 	} {
 		for o, want := range map[Operator]bool{IsEmpty: empty, IsNotEmpty: !empty} {
 			for _, c := range []Condition{where(field, o), where(field, o, "")} {
-				if got := compiled(t, rule(c, to("trim", "x"))).Test(v, inventory.Ruling{VIN: truckVIN}); got.Applied != want {
+				if got := compiled(t, rule(c, to("trim", "x"))).Test(v, vehicle.Ruling{VIN: truckVIN}); got.Applied != want {
 					t.Errorf("%s %s: %v", field, o, got.Applied)
 				}
 			}
@@ -132,7 +132,7 @@ func TestAllConditionsMustHold(t *testing.T) {
 		conditions []any
 		want       bool
 	}{{nil, true}, {[]any{yes}, true}, {[]any{yes, yes}, true}, {[]any{yes, no}, false}, {[]any{no, yes}, false}, {[]any{no, no}, false}} {
-		if got := compiled(t, rule(append(c.conditions, to("trim", "x"))...)).Test(truck(), inventory.Ruling{}); got.Applied != c.want {
+		if got := compiled(t, rule(append(c.conditions, to("trim", "x"))...)).Test(truck(), vehicle.Ruling{}); got.Applied != c.want {
 			t.Errorf("%v: %v", c.conditions, got.Applied)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // phrase is an expression as the test knows it: a text, and its exact value worked out lazily, as the rules do.
@@ -52,17 +52,17 @@ var written = map[string]string{
 	"engine_displacement_l": "3.5", "days_on_lot": "120", "custom.a": "-12.345", "custom.b": "", "custom.c": "abc", "custom.d": "0.0000000000000000007",
 }
 
-func vehicle() inventory.Values {
-	var v inventory.Values
+func writtenValues() vehicle.Values {
+	var v vehicle.Values
 	custom := map[string]string{}
 	for name, text := range written {
-		if f, ok := inventory.FieldNamed(name); ok {
+		if f, ok := vehicle.FieldNamed(name); ok {
 			v[f] = text
 		} else if property, ok := strings.CutPrefix(name, "custom."); ok && text != "" {
 			custom[property] = text
 		}
 	}
-	v[inventory.Custom] = inventory.MapOf(custom)
+	v[vehicle.Custom] = vehicle.MapOf(custom)
 	return v
 }
 
@@ -259,8 +259,8 @@ func TestExpressionsAreExact(t *testing.T) {
 			}
 			t.Fatalf("%s: %v", p.text, f)
 		}
-		v, r, want := vehicle(), inventory.Ruling{DaysOnLot: 120}, reckoning{}
-		before := v[inventory.Price]
+		v, r, want := writtenValues(), vehicle.Ruling{DaysOnLot: 120}, reckoning{}
+		before := v[vehicle.Price]
 		InOrder([]*Compiled{c}).Run(&v, &r)
 		exact, reason := p.rat(&want), ""
 		if len(r.Faults) > 0 {
@@ -268,7 +268,7 @@ func TestExpressionsAreExact(t *testing.T) {
 		}
 		if exact == nil {
 			seen["no result"]++
-			if reason != want.reason || v[inventory.Price] != before {
+			if reason != want.reason || v[vehicle.Price] != before {
 				t.Fatalf("%s:\n%q, want %q", p.text, reason, want.reason)
 			}
 			return
@@ -276,14 +276,14 @@ func TestExpressionsAreExact(t *testing.T) {
 		exact = nearestRat(exact, 2)
 		if exact.Cmp(low) < 0 || exact.Cmp(high) > 0 {
 			seen["outside"]++
-			if !strings.Contains(reason, "lies outside") || v[inventory.Price] != before {
-				t.Fatalf("%s = %s: %q, price %s", p.text, exact.FloatString(2), reason, v[inventory.Price])
+			if !strings.Contains(reason, "lies outside") || v[vehicle.Price] != before {
+				t.Fatalf("%s = %s: %q, price %s", p.text, exact.FloatString(2), reason, v[vehicle.Price])
 			}
 			return
 		}
 		seen["result"]++
-		if v[inventory.Price] != exact.FloatString(2) || reason != "" {
-			t.Fatalf("%s: %s, %q; exactly %s", p.text, v[inventory.Price], reason, exact.FloatString(2))
+		if v[vehicle.Price] != exact.FloatString(2) || reason != "" {
+			t.Fatalf("%s: %s, %q; exactly %s", p.text, v[vehicle.Price], reason, exact.FloatString(2))
 		}
 	})
 	if t.Logf("%v", seen); seen["result"] == 0 || seen["no result"] == 0 || seen["outside"] == 0 {

@@ -3,7 +3,7 @@ package rule
 import (
 	"strings"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // kind is what an expression yields.
@@ -59,9 +59,9 @@ type node struct {
 	kind kind
 	args []*node
 
-	field  inventory.Field // fieldRef
-	name   string          // customRef
-	reason string          // of a reference: why it yields nothing
+	field  vehicle.Field // fieldRef
+	name   string        // customRef
+	reason string        // of a reference: why it yields nothing
 
 	value  number // literal
 	label  string // literal text
@@ -76,15 +76,15 @@ type node struct {
 
 // scene is one vehicle while a rule looks at it.
 type scene struct {
-	values *inventory.Values
-	ruling *inventory.Ruling
+	values *vehicle.Values
+	ruling *vehicle.Ruling
 	reason string // why a node has yielded nothing
-	index  inventory.CustomIndex
+	index  vehicle.CustomIndex
 }
 
 // property is the text of a custom property, "" when it is empty.
 func (s *scene) property(name string) string {
-	return s.index.Text(s.values[inventory.Custom], name)
+	return s.index.Text(s.values[vehicle.Custom], name)
 }
 
 // Reasons why an expression yields nothing, beside empty fields.
@@ -252,7 +252,7 @@ func (n *node) truth(s *scene) (yes, ok bool) {
 		if text == "" {
 			s.fail(n.reason)
 		}
-		return text == inventory.True, text != ""
+		return text == vehicle.True, text != ""
 	case opposite:
 		yes, ok = n.args[0].truth(s)
 		return !yes, ok

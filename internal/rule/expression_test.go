@@ -7,23 +7,23 @@ import (
 	"time"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // yielded is what a field becomes by an expression, "! " and the reason when it is left alone, "? " and the fault
 // when the expression is refused.
-func yielded(field, expr string, v inventory.Values) string {
+func yielded(field, expr string, v vehicle.Values) string {
 	c, faults := Compile(rule(by(field, expr)), now)
 	if len(faults) > 0 {
 		return "? " + strings.Join(told(faults), "; ")
 	}
-	r := inventory.Ruling{VIN: truckVIN, DaysOnLot: 120}
+	r := vehicle.Ruling{VIN: truckVIN, DaysOnLot: 120}
 	InOrder([]*Compiled{c}).Run(&v, &r)
 	if len(r.Faults) > 0 {
 		return "! " + r.Faults[0].Reason
 	}
 	if s, _ := subjectNamed(field); s.origin == ofCustom {
-		return inventory.CustomText(v[inventory.Custom], s.name)
+		return vehicle.CustomText(v[vehicle.Custom], s.name)
 	} else {
 		return v[s.field]
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/parser/lexer"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // Expressions are read by the parser of expr-lang, and by nothing else of it. Its language has loops, variables,
@@ -237,13 +237,13 @@ func (s *source) meant(at int) string {
 }
 
 // fieldKind is what a field is in an expression.
-func fieldKind(f inventory.Field) kind {
+func fieldKind(f vehicle.Field) kind {
 	switch f.Kind() {
-	case inventory.Int, inventory.Money, inventory.Decimal:
+	case vehicle.Int, vehicle.Money, vehicle.Decimal:
 		return numeric
-	case inventory.Bool:
+	case vehicle.Bool:
 		return truth
-	case inventory.List, inventory.Map:
+	case vehicle.List, vehicle.Map:
 		return broken
 	}
 	return textual

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // FuzzExpression gives any text for an expression: it is refused with a place in it, or it runs within bounds.
@@ -32,8 +32,8 @@ func FuzzExpression(f *testing.F) {
 			if n := size(c.effects[0].expr); n > MaxNodes {
 				t.Fatalf("%q has %d nodes", text, n)
 			}
-			for _, v := range []inventory.Values{truck(), {}} {
-				r := inventory.Ruling{VIN: truckVIN, DaysOnLot: 120}
+			for _, v := range []vehicle.Values{truck(), {}} {
+				r := vehicle.Ruling{VIN: truckVIN, DaysOnLot: 120}
 				InOrder([]*Compiled{c}).Run(&v, &r)
 				c.Test(v, r)
 				if s := c.effects[0].subject; len(v[s.field]) > 4*MaxExpression || len(r.Faults) > 1 {

@@ -8,7 +8,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // grammar turns what the parser has read into nodes of our own, typed. Every kind of node it does not know is
@@ -16,8 +16,8 @@ import (
 type grammar struct {
 	source
 	now  time.Time
-	used func(f inventory.Field) // told of every field that is read
-	days bool                    // days_on_lot is read
+	used func(f vehicle.Field) // told of every field that is read
+	days bool                  // days_on_lot is read
 }
 
 // compile reads an expression; the node is broken when there are faults.
@@ -89,7 +89,7 @@ func (g *grammar) reference(name string, at file.Location) *node {
 	case "null":
 		return g.refuse(at, nothing, name)
 	}
-	f, ok := inventory.FieldNamed(name)
+	f, ok := vehicle.FieldNamed(name)
 	switch {
 	case !ok:
 		return g.refuse(at, "%s %s", g.word(at), noField(name))
@@ -110,7 +110,7 @@ func (g *grammar) property(t *ast.MemberNode) *node {
 	case !isText || strings.TrimSpace(name.Value) == "":
 		return g.refuse(t.Location(), `a property is named by a text, as in custom["paint code"]`)
 	}
-	g.used(inventory.Custom)
+	g.used(vehicle.Custom)
 	return &node{op: customRef, kind: loose, name: name.Value, reason: customField(name.Value) + " is empty"}
 }
 
@@ -192,7 +192,7 @@ func (g *grammar) comparison(o op, t *ast.BinaryNode, args []*node) *node {
 		return g.refuse(at, "%s can't compare %s", g.word(at), n.as)
 	}
 	for i, arg := range args {
-		if arg.op == fieldRef && arg.field.Kind() == inventory.Enum && !ordering {
+		if arg.op == fieldRef && arg.field.Kind() == vehicle.Enum && !ordering {
 			g.words(arg.field, args[1-i], at)
 		}
 	}
@@ -200,9 +200,9 @@ func (g *grammar) comparison(o op, t *ast.BinaryNode, args []*node) *node {
 }
 
 // words refuses to compare a field with a word that it can't have.
-func (g *grammar) words(f inventory.Field, n *node, at file.Location) {
+func (g *grammar) words(f vehicle.Field, n *node, at file.Location) {
 	for _, text := range n.literals() {
-		if _, detail := inventory.ReadText(f, text, g.now); detail != "" {
+		if _, detail := vehicle.ReadText(f, text, g.now); detail != "" {
 			g.fault(at, "%s is never %q; it %s", f, text, detail)
 		}
 	}
@@ -309,7 +309,7 @@ func (g *grammar) call(name string, trees []ast.Node, at file.Location) *node {
 
 // noField says of a name that it names no field rules can look at.
 func noField(name string) string {
-	if inventory.Computed(name) {
+	if vehicle.Computed(name) {
 		return "is computed, and rules can't read it"
 	}
 	return "is not a field of vehicles" + suggestion(name)
@@ -317,7 +317,7 @@ func noField(name string) string {
 
 // suggestion is a phrase that names the nearest field, "" when there is none.
 func suggestion(name string) string {
-	near := inventory.Nearest(name, vinName, daysName)
+	near := vehicle.Nearest(name, vinName, daysName)
 	if near == "" {
 		return ""
 	}

@@ -18,6 +18,7 @@ import (
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
+	"carfluence/internal/vehicle"
 )
 
 const (
@@ -187,7 +188,7 @@ func (h *house) history(vin string) (out []string) {
 }
 
 // file brings rows of an integration into the inventory, as a sync does.
-func (h *house) file(changes ...inventory.Change) {
+func (h *house) file(changes ...vehicle.Change) {
 	h.Helper()
 	err := h.tenant().Transact(h.Context(), func(tx *sqldb.Tenant) error {
 		w, err := h.stock.Writer(h.Context(), tx, inventory.Source{Name: "vauto", IntegrationID: ours, ActorType: "integration", ActorID: ours, ActorName: "Nightly", File: "f.csv"})
@@ -206,10 +207,10 @@ func (h *house) file(changes ...inventory.Change) {
 }
 
 // row is a change of fields, in pairs of name and canonical text.
-func row(vin string, pairs ...string) inventory.Change {
-	c := inventory.Change{VIN: vin, Line: 2}
+func row(vin string, pairs ...string) vehicle.Change {
+	c := vehicle.Change{VIN: vin, Line: 2}
 	for i := 0; i < len(pairs); i += 2 {
-		f, _ := inventory.FieldNamed(pairs[i])
+		f, _ := vehicle.FieldNamed(pairs[i])
 		c.Put(f, pairs[i+1])
 	}
 	return c

@@ -7,7 +7,7 @@ package rule
 import (
 	"time"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // Rule sets fields of the vehicles for which all its conditions hold; without conditions, of every vehicle.
@@ -75,6 +75,6 @@ const (
 
 // Use is a sensitive field that a rule reads or sets; only administrators may have it do so.
 type Use struct {
-	Field   inventory.Field
+	Field   vehicle.Field
 	Pointer string // where in the rule, as in "#/conditions/0/field"
 }

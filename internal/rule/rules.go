@@ -17,6 +17,7 @@ import (
 	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Rules is the collective of the rules of dealer groups.
@@ -24,7 +25,7 @@ type Rules struct {
 	db    *sqldb.DB // the stock store; used by the routes
 	stock *inventory.Stock
 	o     Options
-	kept  *otter.Cache[readyKey, inventory.Rules]
+	kept  *otter.Cache[readyKey, vehicle.Rules]
 }
 
 // Options of the rules; zero values are filled in.
@@ -51,7 +52,7 @@ func New(db *sqldb.DB, stock *inventory.Stock, o Options) *Rules {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Rules{db: db, stock: stock, o: o, kept: otter.Must(&otter.Options[readyKey, inventory.Rules]{MaximumSize: keptGroups})}
+	return &Rules{db: db, stock: stock, o: o, kept: otter.Must(&otter.Options[readyKey, vehicle.Rules]{MaximumSize: keptGroups})}
 }
 
 // Author is who writes or tests a rule. Only administrators may have a rule read or set sensitive fields.
@@ -261,30 +262,30 @@ type readyKey struct {
 
 // InForce are the group's enabled rules in the order of their creation, ready to run. One that does not compile, as
 // after an upgrade, is left out and logged.
-func (r *Rules) InForce(ctx context.Context, t *sqldb.Tenant) (inventory.Rules, error) {
+func (r *Rules) InForce(ctx context.Context, t *sqldb.Tenant) (vehicle.Rules, error) {
 	stamp, _, err := selectSet(ctx, t)
 	if err != nil || stamp == "" {
-		return inventory.Rules{}, err
+		return vehicle.Rules{}, err
 	}
 	key := readyKey{stamp, r.o.Now().Year()}
 	out, ok := r.kept.GetIfPresent(key)
 	if !ok {
 		if out, err = r.load(ctx, t); err != nil {
-			return inventory.Rules{}, err
+			return vehicle.Rules{}, err
 		}
 		r.kept.Set(key, out)
 	}
 	return out, nil
 }
 
-func (r *Rules) load(ctx context.Context, t *sqldb.Tenant) (inventory.Rules, error) {
+func (r *Rules) load(ctx context.Context, t *sqldb.Tenant) (vehicle.Rules, error) {
 	list, err := selectInOrder(ctx, t)
 	if err != nil {
-		return inventory.Rules{}, err
+		return vehicle.Rules{}, err
 	}
 	ready := InOrder(r.compiled(t.Group(), list))
 	if len(ready.Names) == 0 {
-		return inventory.Rules{}, nil
+		return vehicle.Rules{}, nil
 	}
 	return ready, nil
 }

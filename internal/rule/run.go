@@ -1,23 +1,23 @@
 package rule
 
 import (
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // InOrder makes the enabled ones of some compiled rules ready to run on vehicles one after the other. Each sees
 // what the ones before have left, and the last to set a field wins. The caller fills in the edition.
-func InOrder(rules []*Compiled) inventory.Rules {
-	var out inventory.Rules
+func InOrder(rules []*Compiled) vehicle.Rules {
+	var out vehicle.Rules
 	var run []*Compiled
 	for _, c := range rules {
 		if !c.rule.Enabled {
 			continue
 		}
 		run = append(run, c)
-		out.Names = append(out.Names, inventory.RuleName{ID: c.rule.ID, Name: c.rule.Name})
+		out.Names = append(out.Names, vehicle.RuleName{ID: c.rule.ID, Name: c.rule.Name})
 		out.ReadDays = out.ReadDays || c.readDays
 	}
-	out.Run = func(v *inventory.Values, r *inventory.Ruling) {
+	out.Run = func(v *vehicle.Values, r *vehicle.Ruling) {
 		s := scene{values: v, ruling: r}
 		for i, c := range run {
 			if c.applies(&s) {
@@ -46,7 +46,7 @@ func (c *Compiled) apply(s *scene, index int) {
 			continue
 		}
 		if reason := e.apply(s, index); reason != "" {
-			s.ruling.Faults = append(s.ruling.Faults, inventory.RuleFault{Rule: index, Field: e.field, Reason: reason, Hidden: len(c.uses) > 0})
+			s.ruling.Faults = append(s.ruling.Faults, vehicle.RuleFault{Rule: index, Field: e.field, Reason: reason, Hidden: len(c.uses) > 0})
 		}
 	}
 }
@@ -61,7 +61,7 @@ func (e *effect) apply(s *scene, index int) (reason string) {
 	}
 	switch {
 	case e.origin == ofCustom:
-		custom, detail := inventory.WithCustom(s.values[inventory.Custom], e.name, text)
+		custom, detail := vehicle.WithCustom(s.values[vehicle.Custom], e.name, text)
 		if detail != "" {
 			return detail
 		}
@@ -74,9 +74,9 @@ func (e *effect) apply(s *scene, index int) (reason string) {
 	return ""
 }
 
-func (s *scene) set(f inventory.Field, text string, index int) {
+func (s *scene) set(f vehicle.Field, text string, index int) {
 	s.values[f] = text
-	if (f == inventory.DateInStock || f == inventory.Status) && s.ruling.Recount != nil {
+	if (f == vehicle.DateInStock || f == vehicle.Status) && s.ruling.Recount != nil {
 		s.ruling.DaysOnLot = s.ruling.Recount(s.values)
 	}
 	s.ruling.Set.Add(f)
@@ -92,7 +92,7 @@ func (e *effect) lead(s *scene, text string, index int) {
 	}
 	after := *s.values
 	changed := after.Merge(change, true)
-	for f := range inventory.NumFields {
+	for f := range vehicle.NumFields {
 		if (changed.Has(f) || change.Present.Has(f)) && !s.ruling.Keep.Has(f) && !e.stated.Has(f) {
 			s.set(f, after[f], index)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -50,9 +50,9 @@ func compiled(t testing.TB, r Rule) *Compiled {
 }
 
 // changes are the fields in which two vehicles differ, as they are after.
-func changes(before, after inventory.Values) map[string]string {
+func changes(before, after vehicle.Values) map[string]string {
 	out := map[string]string{}
-	for f := range inventory.NumFields {
+	for f := range vehicle.NumFields {
 		if before[f] != after[f] {
 			out[f.String()] = after[f]
 		}
@@ -70,26 +70,26 @@ func TestPublishedExamples(t *testing.T) {
 	for _, c := range []struct {
 		what string
 		rule Rule
-		v    inventory.Values
+		v    vehicle.Values
 		days int64
 		want is
 	}{
-		{"below the floor", floor, inventory.Values{inventory.Price: "4999.99"}, 0, is{"price": "5000.00"}},
-		{"at the floor", floor, inventory.Values{inventory.Price: "5000.00"}, 0, is{}},
-		{"no price", floor, inventory.Values{}, 0, is{}},
-		{"luxury", luxury, inventory.Values{inventory.Make: "Mercedes-Benz", inventory.Tags: `["old"]`}, 0, is{"tags": `["luxury","premium"]`}},
-		{"no luxury", luxury, inventory.Values{inventory.Make: "Ford"}, 0, is{}},
-		{"another case", luxury, inventory.Values{inventory.Make: "bmw"}, 0, is{}},
-		{"black", black, inventory.Values{inventory.ExteriorColor: "Tuxedo Black Metallic"}, 0, is{"exterior_color": "Black"}},
-		{"small letters", black, inventory.Values{inventory.ExteriorColor: "Jet black"}, 0, is{}},
-		{"5 % under", under, inventory.Values{inventory.Price: "32999.00"}, 0, is{"internet_price": "31349.05"}},
-		{"5 % under, to the cent", under, inventory.Values{inventory.Price: "0.10"}, 0, is{"internet_price": "0.10"}}, // 0.095
-		{"5 % under nothing", under, inventory.Values{inventory.InternetPrice: "7.00"}, 0, is{}},
-		{"aged", aged, inventory.Values{inventory.Price: "20000.00", inventory.Condition: "used"}, 91, is{"internet_price": "18000.00", "tags": `["aged"]`}},
-		{"not yet", aged, inventory.Values{inventory.Price: "20000.00", inventory.Condition: "used"}, 90, is{}},
-		{"new", aged, inventory.Values{inventory.Price: "20000.00", inventory.Condition: "new"}, 91, is{}},
+		{"below the floor", floor, vehicle.Values{vehicle.Price: "4999.99"}, 0, is{"price": "5000.00"}},
+		{"at the floor", floor, vehicle.Values{vehicle.Price: "5000.00"}, 0, is{}},
+		{"no price", floor, vehicle.Values{}, 0, is{}},
+		{"luxury", luxury, vehicle.Values{vehicle.Make: "Mercedes-Benz", vehicle.Tags: `["old"]`}, 0, is{"tags": `["luxury","premium"]`}},
+		{"no luxury", luxury, vehicle.Values{vehicle.Make: "Ford"}, 0, is{}},
+		{"another case", luxury, vehicle.Values{vehicle.Make: "bmw"}, 0, is{}},
+		{"black", black, vehicle.Values{vehicle.ExteriorColor: "Tuxedo Black Metallic"}, 0, is{"exterior_color": "Black"}},
+		{"small letters", black, vehicle.Values{vehicle.ExteriorColor: "Jet black"}, 0, is{}},
+		{"5 % under", under, vehicle.Values{vehicle.Price: "32999.00"}, 0, is{"internet_price": "31349.05"}},
+		{"5 % under, to the cent", under, vehicle.Values{vehicle.Price: "0.10"}, 0, is{"internet_price": "0.10"}}, // 0.095
+		{"5 % under nothing", under, vehicle.Values{vehicle.InternetPrice: "7.00"}, 0, is{}},
+		{"aged", aged, vehicle.Values{vehicle.Price: "20000.00", vehicle.Condition: "used"}, 91, is{"internet_price": "18000.00", "tags": `["aged"]`}},
+		{"not yet", aged, vehicle.Values{vehicle.Price: "20000.00", vehicle.Condition: "used"}, 90, is{}},
+		{"new", aged, vehicle.Values{vehicle.Price: "20000.00", vehicle.Condition: "new"}, 91, is{}},
 	} {
-		v, r := c.v, inventory.Ruling{VIN: truckVIN, DaysOnLot: c.days}
+		v, r := c.v, vehicle.Ruling{VIN: truckVIN, DaysOnLot: c.days}
 		rules := InOrder([]*Compiled{compiled(t, c.rule)})
 		rules.Run(&v, &r)
 		if d := cmp.Diff(c.want, changes(c.v, v)); d != "" {
@@ -118,22 +118,22 @@ func TestEachRuleSeesWhatTheOnesBeforeLeft(t *testing.T) {
 		{[]Rule{half, rule(where("price", GreaterThan, "9000"), to("price", "7"))}, "4500.00", 0},
 		{[]Rule{rule(to("price", "1"), to("price", "2"))}, "2.00", 0},
 	} {
-		v, r := inventory.Values{inventory.Price: "9000.00"}, inventory.Ruling{}
+		v, r := vehicle.Values{vehicle.Price: "9000.00"}, vehicle.Ruling{}
 		ready := ordered(t, c.rules...)
 		ready.Run(&v, &r)
-		if v[inventory.Price] != c.want || r.By[inventory.Price] != c.by || r.Set != inventory.SetOf(inventory.Price) {
-			t.Errorf("price %s by %d, set %v; want %s by %d", v[inventory.Price], r.By[inventory.Price], r.Set.Names(), c.want, c.by)
+		if v[vehicle.Price] != c.want || r.By[vehicle.Price] != c.by || r.Set != vehicle.FieldsOf(vehicle.Price) {
+			t.Errorf("price %s by %d, set %v; want %s by %d", v[vehicle.Price], r.By[vehicle.Price], r.Set.Names(), c.want, c.by)
 		}
 	}
 	ready := ordered(t, off, Rule{ID: "7", Name: "on", Enabled: true, Actions: half.Actions})
-	if d := cmp.Diff([]inventory.RuleName{{ID: "7", Name: "on"}}, ready.Names); d != "" {
+	if d := cmp.Diff([]vehicle.RuleName{{ID: "7", Name: "on"}}, ready.Names); d != "" {
 		t.Error(d)
 	}
 }
 
 func TestOverriddenFieldsAreLeftAlone(t *testing.T) {
 	v := truck()
-	r := inventory.Ruling{Keep: inventory.SetOf(inventory.Price, inventory.Gears, inventory.Custom)}
+	r := vehicle.Ruling{Keep: vehicle.FieldsOf(vehicle.Price, vehicle.Gears, vehicle.Custom)}
 	ordered(t, rule(to("price", "1"), by("price", "sale_price"), to("transmission", "CVT"), to("custom.a", "x"), to("tags", "b"))).Run(&v, &r)
 	want := map[string]string{"transmission": "CVT", "transmission_type": "cvt", "tags": `["b"]`}
 	if d := cmp.Diff(want, changes(truck(), v)); d != "" {
@@ -145,7 +145,7 @@ func TestOverriddenFieldsAreLeftAlone(t *testing.T) {
 }
 
 func TestSetBelongsToTheRuleThatSetsTheSame(t *testing.T) {
-	v, r := truck(), inventory.Ruling{}
+	v, r := truck(), vehicle.Ruling{}
 	ordered(t, rule(to("make", "Ford")), rule(where("make", Equals, "BMW"), to("model", "x"))).Run(&v, &r)
 	if v != truck() || !slices.Equal(r.Set.Names(), []string{"make"}) {
 		t.Errorf("set %v, changed %v", r.Set.Names(), changes(truck(), v))
@@ -169,13 +169,13 @@ func TestWhatFollows(t *testing.T) {
 		{"no photos", []any{to("photos", "")}, is{"photos": "", "photo_count": ""}},
 		{"nothing", []any{to("exterior_color", "")}, is{"exterior_color": ""}},
 	} {
-		v, r := truck(), inventory.Ruling{}
+		v, r := truck(), vehicle.Ruling{}
 		ordered(t, rule(c.parts...)).Run(&v, &r)
 		if d := cmp.Diff(c.want, changes(truck(), v)); d != "" || len(r.Faults) > 0 {
 			t.Errorf("%s: %s %v", c.what, d, r.Faults)
 		}
 		for name := range c.want {
-			if f, _ := inventory.FieldNamed(name); !r.Set.Has(f) {
+			if f, _ := vehicle.FieldNamed(name); !r.Set.Has(f) {
 				t.Errorf("%s: %s is not among what is set", c.what, name)
 			}
 		}
@@ -200,13 +200,13 @@ func TestFaultsLeaveTheFieldAlone(t *testing.T) {
 		strings.Repeat("price*", 40) + "price": "the calculation has too many digits",
 		"price" + strings.Repeat("/999999999999999989.0", 10): "the calculation has too many digits",
 	} {
-		v, r := truck(), inventory.Ruling{}
+		v, r := truck(), vehicle.Ruling{}
 		ordered(t, rule(to("make", "BMW")), rule(by("price", expr), to("tags", "done"))).Run(&v, &r)
-		if d := cmp.Diff([]inventory.RuleFault{{Rule: 1, Field: inventory.Price, Reason: want, Hidden: strings.Contains(expr, "cost")}}, r.Faults); d != "" {
+		if d := cmp.Diff([]vehicle.RuleFault{{Rule: 1, Field: vehicle.Price, Reason: want, Hidden: strings.Contains(expr, "cost")}}, r.Faults); d != "" {
 			t.Errorf("%s: %s", expr, d)
 		}
-		if v[inventory.Price] != truck()[inventory.Price] || r.Set.Has(inventory.Price) || v[inventory.Tags] != `["done"]` {
-			t.Errorf("%s: price %s, tags %s", expr, v[inventory.Price], v[inventory.Tags])
+		if v[vehicle.Price] != truck()[vehicle.Price] || r.Set.Has(vehicle.Price) || v[vehicle.Tags] != `["done"]` {
+			t.Errorf("%s: price %s, tags %s", expr, v[vehicle.Price], v[vehicle.Tags])
 		}
 	}
 	for _, c := range []struct{ field, expr, want string }{
@@ -218,7 +218,7 @@ func TestFaultsLeaveTheFieldAlone(t *testing.T) {
 		{"vdp_url", "make", `the result "Ford" must be an http or https address`},
 		{"certified", "custom.x == 1", "custom.x is empty"},
 	} {
-		v, r := truck(), inventory.Ruling{VIN: truckVIN}
+		v, r := truck(), vehicle.Ruling{VIN: truckVIN}
 		ordered(t, rule(by(c.field, c.expr))).Run(&v, &r)
 		got := ""
 		if len(r.Faults) > 0 {
@@ -235,13 +235,13 @@ func TestCustomPropertiesHaveALimit(t *testing.T) {
 	for i := range 200 {
 		full["p"+string(rune('a'+i))] = "x"
 	}
-	v, r := inventory.Values{inventory.Custom: inventory.MapOf(full)}, inventory.Ruling{}
+	v, r := vehicle.Values{vehicle.Custom: vehicle.MapOf(full)}, vehicle.Ruling{}
 	ordered(t, rule(to("custom.pa", "y"), to("custom.more", "z"), to("custom.pb", ""), to("custom.more", "w"))).Run(&v, &r)
 	if len(r.Faults) != 1 || r.Faults[0].Reason != "custom has 200 properties already" {
 		t.Errorf("%v", r.Faults)
 	}
 	for name, want := range map[string]string{"pa": "y", "pb": "", "more": "w", "pc": "x"} {
-		if got := inventory.CustomText(v[inventory.Custom], name); got != want {
+		if got := vehicle.CustomText(v[vehicle.Custom], name); got != want {
 			t.Errorf("%s is %q, not %q", name, got, want)
 		}
 	}
@@ -250,8 +250,8 @@ func TestCustomPropertiesHaveALimit(t *testing.T) {
 // The outcome hangs on the values and the ruling alone, whoever runs the rules.
 func TestSameValuesSameResult(t *testing.T) {
 	rules := ordered(t, append(fifty(), rule(by("price", "price / 3")), rule(by("custom.x", "price / 7")), rule(to("transmission", "CVT")), rule(by("msrp", "sale_price")))...)
-	once := func() (inventory.Values, inventory.Ruling) {
-		v, r := truck(), inventory.Ruling{VIN: truckVIN, DaysOnLot: 91}
+	once := func() (vehicle.Values, vehicle.Ruling) {
+		v, r := truck(), vehicle.Ruling{VIN: truckVIN, DaysOnLot: 91}
 		rules.Run(&v, &r)
 		return v, r
 	}
@@ -272,7 +272,7 @@ func TestSameValuesSameResult(t *testing.T) {
 }
 
 func TestTrial(t *testing.T) {
-	about := inventory.Ruling{VIN: truckVIN, DaysOnLot: 120, Keep: inventory.SetOf(inventory.MSRP)}
+	about := vehicle.Ruling{VIN: truckVIN, DaysOnLot: 120, Keep: vehicle.FieldsOf(vehicle.MSRP)}
 	r := rule(where("custom.paint code", GreaterThan, "5"), where("price", GreaterThan, "100"), where("sale_price", NotEquals, "5"), where("days_on_lot", LessThan, "5"), to("price", "1"))
 	got := compiled(t, r).Test(truck(), about)
 	want := Trial{
@@ -289,13 +289,13 @@ func TestTrial(t *testing.T) {
 	r.Enabled = false
 	got = compiled(t, r).Test(truck(), about)
 	after := truck()
-	after[inventory.Price], after[inventory.Custom] = "32397.30", `{"floor":"29000","left":"2397.3","paint code":"RR","vin":"x"}`
+	after[vehicle.Price], after[vehicle.Custom] = "32397.30", `{"floor":"29000","left":"2397.3","paint code":"RR","vin":"x"}`
 	want = Trial{
 		Conditions: []Verdict{{r.Conditions[0], true, truckVIN}},
 		Applied:    true,
 		Values:     after,
 		DaysOnLot:  120,
-		Set:        inventory.SetOf(inventory.Price, inventory.Custom),
+		Set:        vehicle.FieldsOf(vehicle.Price, vehicle.Custom),
 		Warnings: []errs.Fault{
 			errs.At("#/actions/1/field", "msrp is overridden and was left alone"),
 			errs.At("#/actions/2", "cost was left alone: sale_price is empty"),
@@ -304,7 +304,7 @@ func TestTrial(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if about.Set != (inventory.Set{}) {
+	if about.Set != (vehicle.Fields{}) {
 		t.Error("the ruling was changed")
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // subject is what a condition looks at or an action sets.
 type subject struct {
 	origin origin
-	field  inventory.Field // ofField, and Custom for ofCustom
-	name   string          // ofCustom: the property
+	field  vehicle.Field // ofField, and Custom for ofCustom
+	name   string        // ofCustom: the property
 }
 
 type origin uint8
@@ -36,12 +36,12 @@ func subjectNamed(name string) (s subject, detail string) {
 		return subject{origin: ofDays}, ""
 	}
 	if property, ok := strings.CutPrefix(name, customName+"."); ok {
-		if strings.TrimSpace(property) == "" || utf8.RuneCountInString(property) > inventory.MaxCustomName {
-			return s, fmt.Sprintf("must name a property of 1 to %d characters after custom.", inventory.MaxCustomName)
+		if strings.TrimSpace(property) == "" || utf8.RuneCountInString(property) > vehicle.MaxCustomName {
+			return s, fmt.Sprintf("must name a property of 1 to %d characters after custom.", vehicle.MaxCustomName)
 		}
-		return subject{origin: ofCustom, field: inventory.Custom, name: property}, ""
+		return subject{origin: ofCustom, field: vehicle.Custom, name: property}, ""
 	}
-	f, ok := inventory.FieldNamed(name)
+	f, ok := vehicle.FieldNamed(name)
 	if !ok {
 		return s, noField(name)
 	}
@@ -61,12 +61,12 @@ func (s subject) String() string {
 }
 
 // kind is the kind of the subject's texts.
-func (s subject) kind() inventory.Kind {
+func (s subject) kind() vehicle.Kind {
 	switch s.origin {
 	case ofCustom, ofVIN:
-		return inventory.Text
+		return vehicle.Text
 	case ofDays:
-		return inventory.Int
+		return vehicle.Int
 	}
 	return s.field.Kind()
 }
@@ -84,6 +84,6 @@ func (s *subject) text(v *scene) string {
 	return v.values[s.field]
 }
 
-func isNumber(k inventory.Kind) bool {
-	return k == inventory.Int || k == inventory.Money || k == inventory.Decimal
+func isNumber(k vehicle.Kind) bool {
+	return k == vehicle.Int || k == vehicle.Money || k == vehicle.Decimal
 }

@@ -4,17 +4,17 @@ import (
 	"fmt"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
+	"carfluence/internal/vehicle"
 )
 
 // Trial is what a rule would do to a vehicle.
 type Trial struct {
 	Conditions []Verdict // in the rule's order
 	Applied    bool      // all conditions hold
-	Values     inventory.Values
+	Values     vehicle.Values
 	DaysOnLot  int64
-	Set        inventory.Set // fields the rule has set, be it to what they were before
-	Warnings   []errs.Fault  // by pointers relative to the rule's body
+	Set        vehicle.Fields // fields the rule has set, be it to what they were before
+	Warnings   []errs.Fault   // by pointers relative to the rule's body
 }
 
 // Verdict is how a condition came out.
@@ -26,9 +26,9 @@ type Verdict struct {
 
 // Test runs the rule, be it enabled or not, on one vehicle, described by its values and by the VIN, the days on
 // lot and the overridden fields of a ruling. Neither is changed.
-func (c *Compiled) Test(v inventory.Values, about inventory.Ruling) Trial {
+func (c *Compiled) Test(v vehicle.Values, about vehicle.Ruling) Trial {
 	out := Trial{Applied: true, Values: v, DaysOnLot: about.DaysOnLot, Conditions: make([]Verdict, len(c.tests))}
-	r := inventory.Ruling{VIN: about.VIN, DaysOnLot: about.DaysOnLot, Keep: about.Keep, Recount: about.Recount}
+	r := vehicle.Ruling{VIN: about.VIN, DaysOnLot: about.DaysOnLot, Keep: about.Keep, Recount: about.Recount}
 	s := scene{values: &out.Values, ruling: &r}
 	for i := range c.tests {
 		t := &c.tests[i]

@@ -4,22 +4,22 @@ import (
 	"context"
 
 	"carfluence/internal/errs"
-	"carfluence/internal/inventory"
 	"carfluence/internal/sqldb"
+	"carfluence/internal/vehicle"
 )
 
 // Subject is the vehicle a rule is tried out on: a stored one by its VIN, else one that is given.
 type Subject struct {
 	StoredVIN string // normalised
-	Values    inventory.Values
-	About     inventory.Ruling // VIN and days on lot
+	Values    vehicle.Values
+	About     vehicle.Ruling // VIN and days on lot
 }
 
 // Tryout is what a rule would do to a vehicle. Nothing is stored.
 type Tryout struct {
 	Trial
-	Before inventory.Values // what the rule meets
-	About  inventory.Ruling
+	Before vehicle.Values // what the rule meets
+	About  vehicle.Ruling
 	Hides  bool // the rule uses sensitive fields: what its warnings say is for administrators only
 }
 

@@ -12,6 +12,7 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
+	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
 )
 
@@ -126,7 +127,7 @@ func tryoutOutputOf(t *Tryout, sensitive bool) *tryoutOutput {
 	}
 	for i, w := range t.Warnings {
 		if b.Warnings[i] = (warningBody{w.Pointer, w.Detail}); t.Hides && !sensitive {
-			b.Warnings[i].Detail = "was left alone " + inventory.HiddenReason
+			b.Warnings[i].Detail = "was left alone " + vehicle.HiddenReason
 		}
 	}
 	return out
@@ -139,7 +140,7 @@ func (v *Verdict) shown(sensitive bool) any {
 	case v.Actual == "" || s.origin == ofField && s.field.Sensitive() && !sensitive:
 		return nil
 	case s.origin == ofField:
-		return json.RawMessage(s.field.JSON(v.Actual))
+		return json.RawMessage(vehicle.AppendValue(nil, s.field, v.Actual))
 	case s.origin == ofDays:
 		return json.RawMessage(v.Actual)
 	}

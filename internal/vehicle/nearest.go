@@ -1,12 +1,12 @@
-package inventory
+package vehicle
 
 import (
 	"fmt"
 	"strings"
 )
 
-// unknownField says that a name is no field's, and whose it may be meant to be.
-func unknownField(name string) string {
+// UnknownField says that a name is no field's, and whose it may be meant to be.
+func UnknownField(name string) string {
 	detail := fmt.Sprintf("%q is no field of a vehicle", clip(name, 40))
 	if near := Nearest(name); near != "" {
 		detail += "; did you mean " + near + "?"

@@ -1,11 +1,10 @@
-package inventory
+package vehicle
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,29 +18,12 @@ import (
 	"carfluence/internal/vin"
 )
 
-// VehicleInput is a vehicle as a client sends it: vin and one more member at least. Strict where feeds are
-// forgiven: an unknown member, a wrong type and a value out of range are faults, each named by its pointer.
-type VehicleInput struct{ raw []byte }
-
-// VehiclePatch is a change to a vehicle as a client sends it (RFC 7396): null clears, absent leaves alone.
-type VehiclePatch struct{ raw []byte }
-
-// UnmarshalJSON implements json.Unmarshaler. It only keeps the text: judging years needs a clock.
-func (in *VehicleInput) UnmarshalJSON(b []byte) error {
-	in.raw = bytes.Clone(b)
-	return nil
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (in *VehiclePatch) UnmarshalJSON(b []byte) error {
-	in.raw = bytes.Clone(b)
-	return nil
-}
-
-// Change reads the vehicle. The error is invalid and lists every fault.
-func (in VehicleInput) Change(now time.Time) (Change, error) {
+// Read reads a vehicle as a client of the API describes it: a JSON object of vin and one more member at least. It is strict
+// where feeds are forgiven: an unknown member, a wrong type and a value out of range are faults, each named by its pointer.
+// now judges years. The error is invalid and lists every fault.
+func Read(body []byte, now time.Time) (Change, error) {
 	r := inputReader{now: now, pointer: "#"}
-	r.object(in.raw)
+	r.object(body)
 	switch {
 	case !r.isObject:
 	case !r.hasVIN:
@@ -52,16 +34,51 @@ func (in VehicleInput) Change(now time.Time) (Change, error) {
 	return r.change, r.err()
 }
 
-// Change reads what is to be changed of the vehicle with the given VIN. The error is invalid and lists every
-// fault.
-func (in VehiclePatch) Change(path string, now time.Time) (Change, error) {
+// ReadPatch reads what a client wants changed of the vehicle with the given VIN (RFC 7396): null clears, absent leaves
+// alone. The error is invalid and lists every fault.
+func ReadPatch(body []byte, vin string, now time.Time) (Change, error) {
 	r := inputReader{now: now, pointer: "#", patch: true}
-	r.object(in.raw)
-	if r.hasVIN && r.change.VIN != "" && r.change.VIN != path {
+	r.object(body)
+	if r.hasVIN && r.change.VIN != "" && r.change.VIN != vin {
 		r.fault("#/vin", "can't be changed; create another vehicle instead")
 	}
-	r.change.VIN = path
+	r.change.VIN = vin
 	return r.change, r.err()
+}
+
+const daysName = "days_on_lot"
+
+// maxDays is the most days on lot that a sample may claim.
+const maxDays = 100_000
+
+// ReadSample reads a vehicle that is described for the sake of trying rules out, as a new one would meet them. It is read
+// like one of Read, but the VIN may be left out, and days_on_lot given. Faults are named by pointers below the given one.
+func ReadSample(body []byte, pointer string, now time.Time) (Values, Ruling, []errs.Fault) {
+	var v Values
+	var about Ruling
+	r := inputReader{now: now, pointer: pointer}
+	err := EachMember(body, func(name string, value []byte) {
+		switch {
+		case (name == "vin" || name == daysName) && string(value) == "null":
+			return
+		case name != daysName:
+			r.member(name, value)
+			return
+		}
+		days, err := strconv.ParseInt(string(value), 10, 64)
+		if about.DaysOnLot = days; err != nil || days < 0 || days > maxDays {
+			r.fault(pointer+"/"+name, "must be a whole number between 0 and "+strconv.Itoa(maxDays))
+		}
+	})
+	if err != nil {
+		r.fault(pointer, "must be an object that describes a vehicle")
+	}
+	v.Merge(&r.change, true)
+	if v[Status] == "" {
+		v[Status] = StatusActive
+	}
+	about.VIN = r.change.VIN
+	return v, about, r.faults
 }
 
 // inputReader reads one body.
@@ -89,7 +106,7 @@ func (r *inputReader) err() error {
 
 // object reads the members. The transport has refused broken JSON and members given twice already.
 func (r *inputReader) object(raw []byte) {
-	err := eachMember(raw, func(name string, value []byte) {
+	err := EachMember(raw, func(name string, value []byte) {
 		r.members++
 		r.member(name, value)
 	})
@@ -100,8 +117,8 @@ func (r *inputReader) object(raw []byte) {
 
 var errNoObject = errors.New("no JSON object")
 
-// eachMember calls f for each member of an object, in order.
-func eachMember(raw []byte, f func(name string, value []byte)) error {
+// EachMember calls f for each member of an object, in order.
+func EachMember(raw []byte, f func(name string, value []byte)) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return errNoObject
@@ -128,7 +145,7 @@ const computed = "|vin_status|days_on_lot|source_integration_id|created_at|updat
 func Computed(name string) bool { return strings.Contains(computed, "|"+name+"|") }
 
 func (r *inputReader) member(name string, value []byte) {
-	pointer := r.pointer + "/" + escapePointer(name)
+	pointer := errs.Member(r.pointer, name)
 	if name == "vin" {
 		r.vin(pointer, value)
 		return
@@ -150,7 +167,7 @@ func (r *inputReader) member(name string, value []byte) {
 
 func (r *inputReader) vin(pointer string, value []byte) {
 	r.hasVIN = true
-	text, ok := stringOf(value)
+	text, ok := StringOf(value)
 	if !ok {
 		r.fault(pointer, "must be a string")
 		return
@@ -187,7 +204,7 @@ func (r *inputReader) value(f Field, pointer string, raw []byte) (canonical, det
 	case Map:
 		return r.mapping(f, pointer, raw), ""
 	}
-	text, ok := stringOf(raw)
+	text, ok := StringOf(raw)
 	if !ok {
 		return "", "must be a string or null"
 	}
@@ -243,7 +260,8 @@ func tidyInput(f Field, text string) string {
 
 func mustBeWord(f Field) string { return "must be one of " + strings.Join(fields[f].words, ", ") }
 
-func stringOf(raw []byte) (string, bool) {
+// StringOf reads a JSON string.
+func StringOf(raw []byte) (string, bool) {
 	var s string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		return "", false
@@ -262,7 +280,7 @@ func (r *inputReader) int(f Field, raw []byte) (string, string) {
 		high = int64(r.now.Year() + 2)
 	}
 	outside := fmt.Sprintf("must be a whole number between %d and %d", low, high)
-	n, ok := wholeNumber(raw)
+	n, ok := WholeNumber(raw)
 	if !ok {
 		return "", outside
 	}
@@ -272,8 +290,8 @@ func (r *inputReader) int(f Field, raw []byte) (string, string) {
 	return strconv.FormatInt(n, 10), ""
 }
 
-// wholeNumber reads a JSON number without a fraction: 2021.0 and 2.021e3 are whole numbers too.
-func wholeNumber(raw []byte) (n int64, ok bool) {
+// WholeNumber reads a JSON number without a fraction: 2021.0 and 2.021e3 are whole numbers too.
+func WholeNumber(raw []byte) (n int64, ok bool) {
 	if !isNumber(raw) {
 		return 0, false
 	}
@@ -337,7 +355,7 @@ func (r *inputReader) list(f Field, pointer string, raw []byte) string {
 }
 
 func readItem(f Field, raw []byte) (string, string) {
-	text, ok := stringOf(raw)
+	text, ok := StringOf(raw)
 	text = Tidy(text)
 	switch {
 	case !ok:
@@ -353,12 +371,12 @@ func readItem(f Field, raw []byte) (string, string) {
 }
 
 // mapping reads an object of texts. In a patch its members may be null, which takes them away when the change
-// is merged (onto).
+// is merged (Onto).
 func (r *inputReader) mapping(f Field, pointer string, raw []byte) string {
 	b, n := []byte{'{'}, 0
-	err := eachMember(raw, func(name string, value []byte) {
-		text, isText := stringOf(value)
-		at := pointer + "/" + escapePointer(name)
+	err := EachMember(raw, func(name string, value []byte) {
+		text, isText := StringOf(value)
+		at := errs.Member(pointer, name)
 		switch {
 		case !isText && (!r.patch || string(value) != "null"):
 			r.fault(at, "must be a string")
@@ -370,7 +388,7 @@ func (r *inputReader) mapping(f Field, pointer string, raw []byte) string {
 		if n++; n > 1 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, name), ':')
+		b = append(AppendString(b, name), ':')
 		b = append(b, value...)
 	})
 	switch {
@@ -384,14 +402,6 @@ func (r *inputReader) mapping(f Field, pointer string, raw []byte) string {
 		return string(append(b, '}'))
 	}
 	return mergeMap("", string(append(b, '}')))
-}
-
-// onto completes a patch by what is stored: RFC 7396 reaches into objects, so a patch of custom is a change of
-// its members. Call it before merging a VehiclePatch's change.
-func (c *Change) onto(stored *Values) {
-	if patch := c.Values[Custom]; c.Present.Has(Custom) && patch != "" {
-		c.Values[Custom] = mergeMap(stored[Custom], patch)
-	}
 }
 
 // mergeMap merges an object of texts and nulls into a map's canonical text.
@@ -412,9 +422,4 @@ func mergeMap(stored, patch string) string {
 		merged[name] = *text
 	}
 	return MapOf(merged)
-}
-
-// escapePointer escapes a member's name for a JSON pointer in its URI fragment form (RFC 6901 section 6).
-func escapePointer(name string) string {
-	return url.PathEscape(strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1"))
 }

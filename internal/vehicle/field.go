@@ -1,4 +1,4 @@
-package inventory
+package vehicle
 
 import (
 	"slices"
@@ -114,7 +114,7 @@ type spec struct {
 	needed bool
 	// sensitive fields are shown to administrators only.
 	sensitive bool
-	// bulky fields are left out of a created entry in the history.
+	// bulky fields are written by each source in its own way and at length.
 	bulky   bool
 	doc     string
 	example string // JSON
@@ -222,6 +222,9 @@ func (f Field) Kind() Kind { return fields[f].kind }
 // Sensitive fields are shown to administrators only.
 func (f Field) Sensitive() bool { return fields[f].sensitive }
 
+// Bulky fields are written by each source in its own way and at length, so that comparing them tells nothing.
+func (f Field) Bulky() bool { return fields[f].bulky }
+
 // FieldNamed finds a field by its name on the wire.
 func FieldNamed(name string) (Field, bool) {
 	f, ok := byName[name]
@@ -257,12 +260,12 @@ func (f Field) top() int64 {
 
 func (f Field) hasWord(word string) bool { return slices.Contains(fields[f].words, word) }
 
-// Set is a set of fields.
-type Set [2]uint64
+// Fields is a set of fields.
+type Fields [2]uint64
 
-// SetOf makes a set.
-func SetOf(list ...Field) Set {
-	var s Set
+// FieldsOf makes a set.
+func FieldsOf(list ...Field) Fields {
+	var s Fields
 	for _, f := range list {
 		s.Add(f)
 	}
@@ -270,19 +273,19 @@ func SetOf(list ...Field) Set {
 }
 
 // Add adds a field.
-func (s *Set) Add(f Field) { s[f/64] |= 1 << (f % 64) }
+func (s *Fields) Add(f Field) { s[f/64] |= 1 << (f % 64) }
 
 // Remove takes a field away.
-func (s *Set) Remove(f Field) { s[f/64] &^= 1 << (f % 64) }
+func (s *Fields) Remove(f Field) { s[f/64] &^= 1 << (f % 64) }
 
 // Has tells whether a field is in the set.
-func (s Set) Has(f Field) bool { return s[f/64]&(1<<(f%64)) != 0 }
+func (s Fields) Has(f Field) bool { return s[f/64]&(1<<(f%64)) != 0 }
 
 // Empty tells whether no field is.
-func (s Set) Empty() bool { return s == Set{} }
+func (s Fields) Empty() bool { return s == Fields{} }
 
 // Names lists the set in the fields' order.
-func (s Set) Names() []string {
+func (s Fields) Names() []string {
 	names := []string{}
 	for f := range NumFields {
 		if s.Has(f) {
@@ -292,9 +295,9 @@ func (s Set) Names() []string {
 	return names
 }
 
-// setNamed is the reverse of Names joined by commas; names no longer known are dropped.
-func setNamed(names string) Set {
-	var s Set
+// FieldsNamed is the reverse of Names joined by commas; names no longer known are dropped.
+func FieldsNamed(names string) Fields {
+	var s Fields
 	for name := range strings.SplitSeq(names, ",") {
 		if f, ok := byName[name]; ok {
 			s.Add(f)

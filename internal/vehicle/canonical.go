@@ -1,4 +1,4 @@
-package inventory
+package vehicle
 
 import (
 	"encoding/json"
@@ -89,7 +89,7 @@ func (c Cleaner) Set(ch *Change, f Field, raw string) (warning string) {
 	case Condition:
 		condition, certified, loaner := conditionOf(text)
 		if condition != "" {
-			ch.denied = SetOf(Certified, Disposition)
+			ch.denied = FieldsOf(Certified, Disposition)
 		}
 		if certified {
 			ch.denied.Remove(Certified)
@@ -515,7 +515,7 @@ func ListOf(items []string) string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, item)
+		b = AppendString(b, item)
 	}
 	return string(append(b, ']'))
 }
@@ -535,9 +535,9 @@ func MapOf(m map[string]string) string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, k)
+		b = AppendString(b, k)
 		b = append(b, ':')
-		b = appendString(b, m[k])
+		b = AppendString(b, m[k])
 	}
 	return string(append(b, '}'))
 }

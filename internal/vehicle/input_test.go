@@ -1,14 +1,12 @@
-package inventory
+package vehicle
 
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/danielgtaylor/huma/v2"
 	"pgregory.net/rapid"
 
 	"carfluence/internal/errs"
@@ -18,21 +16,13 @@ const goodVIN = "1FTEW1EF8HFA85881"
 
 func readInput(t testing.TB, body string) (Change, []errs.Fault) {
 	t.Helper()
-	var in VehicleInput
-	if err := json.Unmarshal([]byte(body), &in); err != nil {
-		t.Fatalf("%s: %v", body, err)
-	}
-	c, err := in.Change(testNow)
+	c, err := Read([]byte(body), testNow)
 	return c, faultsIn(t, err)
 }
 
 func readPatch(t testing.TB, body string) (Change, []errs.Fault) {
 	t.Helper()
-	var in VehiclePatch
-	if err := json.Unmarshal([]byte(body), &in); err != nil {
-		t.Fatalf("%s: %v", body, err)
-	}
-	c, err := in.Change(goodVIN, testNow)
+	c, err := ReadPatch([]byte(body), goodVIN, testNow)
 	return c, faultsIn(t, err)
 }
 
@@ -137,7 +127,7 @@ func TestPatchReachesIntoCustom(t *testing.T) {
 	} {
 		c, faults := readPatch(t, patch)
 		stored := Values{Custom: `{"a":"1","b":"2"}`}
-		c.onto(&stored)
+		c.Onto(&stored)
 		if len(faults) > 0 || c.Values[Custom] != want {
 			t.Errorf("%s: %q %v, want %q", patch, c.Values[Custom], faults, want)
 		}
@@ -154,23 +144,17 @@ func TestEveryCanonicalValueIsAccepted(t *testing.T) {
 		if value == "" || fields[f].kind == ID && len(value) != 36 {
 			return
 		}
-		body := `{"vin":"` + goodVIN + `","` + f.String() + `":` + string(appendValue(nil, f, value)) + `}`
-		var in VehicleInput
-		if err := json.Unmarshal([]byte(body), &in); err != nil {
-			t.Fatal(err)
-		}
-		change, err := in.Change(testNow)
+		body := `{"vin":"` + goodVIN + `","` + f.String() + `":` + string(AppendValue(nil, f, value)) + `}`
+		change, err := Read([]byte(body), testNow)
 		if err != nil || change.Values[f] != value {
 			t.Fatalf("%s was read as %q: %v", body, change.Values[f], err)
 		}
 	})
 }
 
-func TestInputSchemaNamesEveryField(t *testing.T) {
-	r := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	for _, in := range []huma.SchemaProvider{VehicleInput{}, VehiclePatch{}} {
-		ref := in.Schema(r)
-		raw, err := json.Marshal(r.SchemaFromRef(ref.Ref))
+func TestSchemaNamesEveryField(t *testing.T) {
+	for _, schema := range []map[string]any{Schema(), PatchSchema()} {
+		raw, err := json.Marshal(schema)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,34 +177,31 @@ func TestInputSchemaNamesEveryField(t *testing.T) {
 	}
 }
 
-func FuzzVehicleInput(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{"vin":"` + goodVIN + `","price":1}`, `{"custom":{"a":null}}`, `[1`, `{"a":1,"a":2}`, `{"photos":["x"]}`, `{"year":1e999}`, `{"price":"` + strings.Repeat("9", 99) + `"}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		in := VehicleInput{raw: []byte(body)}
-		patch := VehiclePatch{raw: []byte(body)}
-		c, err := in.Change(testNow)
-		if _, patchErr := patch.Change(goodVIN, testNow); err == nil && patchErr != nil && c.VIN == goodVIN {
+		c, err := Read([]byte(body), testNow)
+		if _, patchErr := ReadPatch([]byte(body), goodVIN, testNow); err == nil && patchErr != nil && c.VIN == goodVIN {
 			t.Fatalf("%q is a vehicle but no patch: %v", body, patchErr)
 		}
 		if err != nil {
 			return
 		}
 		for field := range NumFields {
-			if value := c.Values[field]; value != "" && !json.Valid(appendValue(nil, field, value)) {
+			if value := c.Values[field]; value != "" && !json.Valid(AppendValue(nil, field, value)) {
 				t.Fatalf("%q: %s became %q", body, field, value)
 			}
 		}
 	})
 }
 
-func BenchmarkInput(b *testing.B) {
-	body := fmt.Sprintf(`{"vin":%q,"stock_number":"FA85881","year":2017,"make":"Ford","model":"F-150","trim":"Platinum","price":"35997.00","mileage":107031,"condition":"used","photos":["https://a.example/1.jpg"]}`, goodVIN)
-	in := VehicleInput{raw: []byte(body)}
+func BenchmarkRead(b *testing.B) {
+	body := []byte(`{"vin":"` + goodVIN + `","stock_number":"FA85881","year":2017,"make":"Ford","model":"F-150","trim":"Platinum","price":"35997.00","mileage":107031,"condition":"used","photos":["https://a.example/1.jpg"]}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := in.Change(testNow); err != nil {
+		if _, err := Read(body, testNow); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package inventory
+package vehicle
 
 import (
 	"encoding/csv"
@@ -245,7 +245,7 @@ func TestTransmissionsOfTwoDays(t *testing.T) {
 			continue
 		}
 		texts++
-		if !same(Transmission, old, now) {
+		if !Transmission.Same(old, now) {
 			meanings++
 		}
 	}
@@ -270,11 +270,11 @@ func TestFieldTable(t *testing.T) {
 			t.Errorf("%s: words or items don't fit its kind", f)
 		}
 	}
-	var s Set
+	var s Fields
 	for f := range NumFields {
 		s.Add(f)
 	}
-	if len(s.Names()) != int(NumFields) || setNamed(strings.Join(s.Names(), ",")) != s {
+	if len(s.Names()) != int(NumFields) || FieldsNamed(strings.Join(s.Names(), ",")) != s {
 		t.Error("a set does not survive its names")
 	}
 }

@@ -1,4 +1,4 @@
-package inventory
+package vehicle
 
 import (
 	"fmt"
@@ -56,7 +56,7 @@ func readItems(f Field, text string) (canonical, detail string) {
 		return "", fmt.Sprintf("must not have more than %d items", fields[f].items)
 	}
 	for i := range list {
-		item, detail := readItem(f, appendString(nil, list[i]))
+		item, detail := readItem(f, AppendString(nil, list[i]))
 		if detail != "" {
 			return "", fmt.Sprintf("item %d %s", i+1, detail)
 		}
@@ -173,12 +173,12 @@ func WithCustom(custom, name, text string) (canonical, detail string) {
 		if n++; n > 1 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, name), ':')
+		b = append(AppendString(b, name), ':')
 		b = append(b, value...)
 	}
 	set := func() {
 		if due {
-			put(name, string(appendString(nil, text)))
+			put(name, string(AppendString(nil, text)))
 		}
 		due = false
 	}

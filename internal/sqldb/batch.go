@@ -88,7 +88,7 @@ func (db *DB) pipeline(ctx context.Context, statements []Statement) (err error) 
 	if err == nil && missing {
 		return ErrNoRows
 	}
-	return db.classify("batch", err)
+	return db.uncertain(ctx, "batch", err)
 }
 
 // commitWithLast begins another transaction, which database/sql ends in place of the one it knows of. How that goes

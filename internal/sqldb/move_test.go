@@ -340,6 +340,7 @@ func TestAMoveLeavesOthersAlone(t *testing.T) {
 func TestEveryTableIsMovedOrNot(t *testing.T) {
 	listed := maps.Clone(sqldb.NotMoved)
 	delete(listed, "unfinished_move")
+	delete(listed, "schema_version_contract") // made by the first contract step
 	for _, store := range []sqldb.Store{sqldb.Accounts, sqldb.Stock} {
 		db := embedded(t, store)
 		rows, err := db.Query(t.Context(), `SELECT m.name, count(CASE WHEN c.name = 'dealer_group_id' THEN 1 END) > 0 FROM sqlite_master m, pragma_table_info(m.name) c

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -402,5 +404,78 @@ func TestADeadlockIsWorthAnotherTry(t *testing.T) {
 	a, b := <-result, <-result
 	if failed := errors.Join(a, b); failed == nil || errs.KindOf(failed) != errs.KindUnavailable || !sqldb.IsBusy(failed) || a != nil && b != nil {
 		t.Errorf("%v, %v", a, b)
+	}
+}
+
+// TestACommitThatIsCutSaysSo: whether it was made is not known, and "nothing was changed" might be a lie.
+func TestACommitThatIsCutSaysSo(t *testing.T) {
+	server(t)
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	for _, query := range []string{
+		`CREATE FUNCTION cut() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$`,
+		`CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON dealer_group DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()`,
+	} {
+		if _, err := db.Exec(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert := func(db *sqldb.DB) error {
+		_, err := db.Exec(t.Context(), `INSERT INTO dealer_group (id, name, created_at) VALUES ('cut', 'Cut', 0)`)
+		return err
+	}
+	for name, err := range map[string]error{"alone": insert(db), "in a transaction": db.Transact(t.Context(), insert)} {
+		if errs.KindOf(err) != errs.KindUnavailable || !strings.Contains(err.Error(), "not known") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	err := db.Transact(t.Context(), func(tx *sqldb.DB) error {
+		_, err := tx.Exec(t.Context(), `SELECT pg_terminate_backend(pg_backend_pid())`)
+		return err
+	})
+	if errs.KindOf(err) != errs.KindUnavailable || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("cut before its commit: %v", err)
+	}
+}
+
+// TestAServerThatHangsIsLeft: it keeps none of its own limits.
+func TestAServerThatHangsIsLeft(t *testing.T) {
+	server(t)
+	db := onServer(t, sqldbtest.New(t).URL(), sqldb.Accounts, sqldb.PostgresOptions{Connections: 1, Wait: 200 * time.Millisecond, Statement: 200 * time.Millisecond})
+	uses := map[string]func(db *sqldb.DB) error{
+		"exec": func(db *sqldb.DB) error {
+			_, err := db.Exec(t.Context(), `SELECT 1`)
+			return err
+		},
+		"query": func(db *sqldb.DB) error { return db.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)) },
+		"ping":  func(db *sqldb.DB) error { return db.Ping(t.Context()) },
+		"transaction": func(db *sqldb.DB) error {
+			return db.Transact(t.Context(), func(tx *sqldb.DB) error { return tx.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)) })
+		},
+	}
+	for name, use := range uses {
+		var pid int
+		if err := db.QueryRow(t.Context(), `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		process, _ := os.FindProcess(pid)
+		if err := process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		err := use(db)
+		if err := process.Signal(syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); errs.KindOf(err) != errs.KindUnavailable || took > 10*time.Second {
+			t.Errorf("%s: %v after %v", name, err, took)
+		}
+		for range 20 { // the connection is cut off in the background
+			if err = use(db); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("%s, when it is well again: %v", name, err)
+		}
 	}
 }

@@ -105,7 +105,14 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 		return f(db)
 	}
 	until := db.waitsUntil()
-	own, tx, err := db.begin(ctx, s)
+	whole, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	stop := db.after(giveUp)
+	own, tx, err := db.begin(whole, s)
+	stop()
+	if err != nil && whole.Err() != nil && ctx.Err() == nil {
+		err = context.DeadlineExceeded
+	}
 	if err != nil {
 		return db.classify("begin", err)
 	}
@@ -122,8 +129,9 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if err := f(joined); err != nil {
 		return errors.Join(err, rollback(tx))
 	}
+	defer db.after(giveUp)()
 	if err := joined.commit(ctx); err != nil {
-		return errors.Join(db.classify("commit", err), rollback(tx))
+		return errors.Join(db.uncertain(ctx, "commit", err), rollback(tx))
 	}
 	for query := range joined.txStmts {
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
@@ -192,7 +200,12 @@ func (db *DB) exec(ctx context.Context, s scope, query string, args []any) (sql.
 	if err != nil {
 		return nil, err
 	}
-	res, err := to.ExecContext(db.in(ctx, s), args...)
+	limited, done := db.limited(ctx)
+	defer done()
+	res, err := to.ExecContext(db.in(limited, s), args...)
+	if db.tx == nil {
+		return res, db.uncertain(ctx, "exec", err)
+	}
 	return res, db.classify("exec", err)
 }
 
@@ -209,7 +222,7 @@ func (db *DB) query(ctx context.Context, s scope, query string, args []any) (*Ro
 	if err != nil {
 		return nil, err
 	}
-	rows, err := to.QueryContext(db.in(ctx, s), args...)
+	rows, err := to.QueryContext(db.in(db.reading(ctx), s), args...)
 	return rows, db.classify("query", err)
 }
 
@@ -221,7 +234,9 @@ func (db *DB) scanRow(ctx context.Context, s scope, query string, args []any, de
 	if err != nil {
 		return err
 	}
-	return db.classify("query", to.QueryRowContext(db.in(ctx, s), args...).Scan(dest...))
+	limited, done := db.limited(ctx)
+	defer done()
+	return db.classify("query", to.QueryRowContext(db.in(limited, s), args...).Scan(dest...))
 }
 
 // runner is a statement ready to be run: *sql.Stmt, or direct.
@@ -357,6 +372,8 @@ func (db *DB) Close() error {
 
 // Ping tells whether the store answers reads.
 func (db *DB) Ping(ctx context.Context) error {
+	ctx, done := db.limited(ctx)
+	defer done()
 	return classify("ping", db.pool.read.PingContext(db.in(ctx, scope{})))
 }
 

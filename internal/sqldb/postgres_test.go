@@ -419,6 +419,11 @@ func TestACommitThatIsCutSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	t.Cleanup(func() { // other tests are given the database
+		if _, err := db.Exec(context.Background(), `DROP FUNCTION cut() CASCADE`); err != nil {
+			t.Error(err)
+		}
+	})
 	insert := func(db *sqldb.DB) error {
 		_, err := db.Exec(t.Context(), `INSERT INTO dealer_group (id, name, created_at) VALUES ('cut', 'Cut', 0)`)
 		return err

@@ -123,11 +123,17 @@ browser_tests() {
   CARFLUENCE_REQUIRE_BROWSER=1 go test -count=1 -run Browser -v $folders
 }
 
-# on_postgres runs the tests of all that keeps stores once more, and those of the whole program, on a private PostgreSQL.
+# on_postgres runs the tests of all that keeps stores once more, on a private PostgreSQL, and beside them, as they wait
+# most of their time, those of the whole program that are about PostgreSQL. .ci/soak has all of the program's on it.
 on_postgres() {
-  local folders
+  local folders stores failed=0
   folders=$(git grep -l 'sqldb/sqldbtest"' -- 'internal/*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|' | tr '\n' ' ')
-  scripts/postgres.sh bash -ec "go test -count=1 -short $folders; CARFLUENCE_REQUIRE_TOOLS=1 go test -count=1 -parallel 4 ./e2e"
+  # shellcheck disable=SC2086 # one word per folder
+  scripts/postgres.sh go test -count=1 -short $folders &
+  stores=$!
+  CARFLUENCE_REQUIRE_TOOLS=1 scripts/postgres.sh go test -count=1 -run '^TestPostgreSQL' ./e2e || failed=1
+  wait "$stores" || failed=1
+  return "$failed"
 }
 
 # sftp_clients runs the tests that need real SFTP clients again, with them required.

@@ -61,6 +61,7 @@ type waiter struct {
 	settled bool
 	granted bool
 	gone    bool // the call gave up waiting
+	again   bool // its question was lost once
 	state   State
 	err     error
 }

@@ -448,3 +448,37 @@ func TestTheStatementGrantsAsTheModelDoes(t *testing.T) {
 		}
 	}
 }
+
+// cut ends the connection under some statements.
+type cut struct {
+	store
+	left int
+}
+
+func (c *cut) apply(ctx context.Context, entries []entry) error {
+	if len(entries) > 0 && c.left > 0 {
+		c.left--
+		return errLost
+	}
+	return c.store.apply(ctx, entries)
+}
+
+// TestACallOutlivesACutConnection but not a store that stays away.
+func TestACallOutlivesACutConnection(t *testing.T) {
+	for cuts, lets := range []bool{true, true, false} {
+		l, err := New(sqldbtest.Open(t, sqldb.Accounts), Options{Window: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.store = &cut{l.store, cuts}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = l.Run(ctx) })
+		_, err = l.Take(t.Context(), subject, Limit{Calls: 10})
+		if lets != (err == nil) || !lets && errs.KindOf(err) != errs.KindUnavailable {
+			t.Errorf("cut %d times: %v", cuts, err)
+		}
+		cancel()
+		running.Wait()
+	}
+}

@@ -3,6 +3,8 @@ package quota
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -82,7 +84,7 @@ func (s *shop) apply(e *entry) {
 	e.stored, e.storedSpent, e.calledIn = r.used, r.spent, r.calledIn
 }
 
-var errLost = errors.New("connection lost")
+var errLost = fmt.Errorf("connection lost: %w", io.ErrUnexpectedEOF)
 
 // op is what a task waits for: a statement on its way, or a time or a channel.
 type op struct {

@@ -1,10 +1,13 @@
 package quota
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"carfluence/internal/errs"
+	"carfluence/internal/sqldb"
 )
 
 // wanted is what the waiting calls need, plus a surplus.
@@ -197,8 +200,8 @@ func (m *Meter) askAgain() {
 }
 
 // release lets waiting calls go, in order, as far as credits reach. The rest is refused when the window is
-// exhausted, told when the question for them failed, and asks again otherwise: it came after the question, or
-// the question was a settlement's.
+// exhausted, told when the question for them failed (for the second time, when the connection was cut), and asks again
+// otherwise: it came after the question, or the question was a settlement's.
 func (m *Meter) release(err error, now time.Time, asked, exhausted bool) {
 	rest := m.waiting[:0]
 	for _, w := range m.waiting {
@@ -208,6 +211,10 @@ func (m *Meter) release(err error, now time.Time, asked, exhausted bool) {
 		case m.credits > 0:
 			m.spend(now)
 			w.granted = true
+		case asked && cutOff(err) && !w.again: // what was granted may be lost; another connection may do
+			w.again = true
+			rest = append(rest, w)
+			continue
 		case asked && err != nil:
 			w.err = unavailable(err)
 		case exhausted:
@@ -221,6 +228,11 @@ func (m *Meter) release(err error, now time.Time, asked, exhausted bool) {
 	}
 	m.waiting = rest
 	m.askAgain()
+}
+
+// cutOff tells that the store, when well, has ended the connection, as a restart does.
+func cutOff(err error) bool {
+	return sqldb.IsAway(err) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 func unavailable(err error) error {

@@ -91,7 +91,7 @@ func newServerAt(ctx context.Context, c Config, stores *Stores, version string, 
 	}
 	s := &Server{config: c, stores: stores, log: log, lock: lock, observer: newObserver(log)}
 	if err := s.wire(ctx, version, now); err != nil {
-		return nil, errors.Join(err, lock.Unlock())
+		return nil, errors.Join(err, s.Close())
 	}
 	if left, err := stores.Contracts(ctx); err == nil && left {
 		log.Info("the schema can still be used by the version before; when all its servers are gone for good, run carfluence migrate")
@@ -216,8 +216,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.API.ServeHTTP(speller{w}, r)
 }
 
-// Close lets go of the installation; Run has done so when it returns.
-func (s *Server) Close() error { return s.lock.Unlock() }
+// Close lets go of the installation, and leaves the other replicas; Run has done so when it returns.
+func (s *Server) Close() error {
+	if s.authority != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+		defer cancel()
+		if err := s.authority.Stop(ctx); err != nil { // the others find out by themselves
+			s.log.Warn("other replicas wait for this one until its lease is over", "error", err)
+		}
+	}
+	return s.lock.Unlock()
+}
 
 // Listeners are the open ports of a server.
 type Listeners struct {
@@ -296,11 +305,6 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	err := s.shutdown(l.API, api, metrics)
 	cancel() // only now: the ledger settles what the last requests spent
 	all := g.Wait()
-	left, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
-	defer cancelLeave()
-	if err := s.authority.Stop(left); err != nil { // the others find out by themselves
-		s.log.Warn("other replicas wait for this one until its lease is over", "error", err)
-	}
 	s.Feeds.Settle()
 	return errors.Join(err, all, s.Close())
 }

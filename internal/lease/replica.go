@@ -157,6 +157,7 @@ func (r *Replica) Stop(ctx context.Context) error {
 		if err := r.store.Remove(ctx, r.id, nil); err != nil {
 			return none, fmt.Errorf("leave the other replicas: %w", err)
 		}
+		r.id = ""
 		return none, nil
 	})
 	return err

@@ -58,7 +58,8 @@ func (db *DB) after(f func()) (stop func()) {
 // whether it did.
 func (db *DB) uncertain(ctx context.Context, doing string, err error) error {
 	late := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-	if err == nil || db.pool.pg == nil || !isCut(err) && !late || ctx.Err() != nil {
+	_, unsent := errors.AsType[notSent](err)
+	if err == nil || db.pool.pg == nil || unsent || !isCut(err) && !late || ctx.Err() != nil {
 		return db.classify(doing, err)
 	}
 	db.pool.pg.pool.Reset()

@@ -39,6 +39,8 @@ func (db *DB) Lock(ctx context.Context, names ...string) error {
 	if db.pool.pg == nil || db.tx == nil {
 		return nil
 	}
+	ctx, done := db.limited(ctx)
+	defer done()
 	for _, name := range names {
 		begun := time.Now()
 		_, err := db.tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, db.pool.pg.lockName(name))

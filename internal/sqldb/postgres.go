@@ -104,6 +104,9 @@ func postgresConfig(url string, store Store) (*pgxpool.Config, error) {
 		return nil, errURL
 	}
 	config, err := pgxpool.ParseConfig(url)
+	if file, ok := errors.AsType[*fs.PathError](err); ok { // of a certificate, key or authority; it holds no password
+		return nil, fmt.Errorf("the database's URL: %w", file)
+	}
 	if err != nil {
 		return nil, errURL
 	}
@@ -236,6 +239,8 @@ func (db *DB) waitLess(ctx context.Context) error {
 	if db.until.IsZero() {
 		return nil
 	}
+	ctx, done := db.limited(ctx)
+	defer done()
 	_, err := db.tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, milliseconds(max(time.Until(db.until), shortWait)))
 	return err
 }
@@ -250,14 +255,24 @@ type patience struct {
 
 // Connect implements driver.Connector.
 func (c patience) Connect(ctx context.Context) (driver.Conn, error) {
-	if s, _ := ctx.Value(sessionKey{}).(session); s.patient {
-		return c.Connector.Connect(ctx)
+	if s, _ := ctx.Value(sessionKey{}).(session); !s.patient {
+		until := time.Now().Add(c.wait)
+		limited, cancel := context.WithDeadline(context.WithValue(ctx, untilKey{}, until), until)
+		defer cancel()
+		ctx = limited
 	}
-	until := time.Now().Add(c.wait)
-	ctx, cancel := context.WithDeadline(context.WithValue(ctx, untilKey{}, until), until)
-	defer cancel()
-	return c.Connector.Connect(ctx)
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, notSent{err}
+	}
+	return conn, nil
 }
+
+// notSent is why there was no connection to send a statement over.
+type notSent struct{ error }
+
+// Unwrap is for errors.Is.
+func (e notSent) Unwrap() error { return e.error }
 
 // in says which session a connection is acquired for.
 func (db *DB) in(ctx context.Context, s scope) context.Context {
@@ -272,6 +287,8 @@ func (db *DB) enter(ctx context.Context, s scope) error {
 	if db.pool.pg == nil || db.tx == nil || !s.bound || db.scope == s {
 		return nil
 	}
+	ctx, done := db.limited(ctx)
+	defer done()
 	if _, err := db.tx.ExecContext(ctx, `SELECT set_config('carfluence.group', $1, true)`, s.setting()); err != nil {
 		return classify("choose dealer group", err)
 	}
@@ -333,6 +350,12 @@ func isGone(err error) bool {
 
 // isCut tells that the server, or something on the way to it, has ended a connection.
 func isCut(err error) bool {
+	if _, refused := errors.AsType[*pgconn.ConnectError](err); refused {
+		return false
+	}
+	if _, network := errors.AsType[*net.OpError](err); network {
+		return true
+	}
 	return strings.HasPrefix(pgCode(err), "57P") || errors.Is(err, driver.ErrBadConn) || errors.Is(err, pgconn.ErrConnClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

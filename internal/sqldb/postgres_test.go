@@ -4,12 +4,19 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"carfluence/internal/errs"
 	"carfluence/internal/sqldb"
@@ -442,40 +449,60 @@ func TestACommitThatIsCutSaysSo(t *testing.T) {
 	}
 }
 
-// TestAServerThatHangsIsLeft: it keeps none of its own limits.
+// TestAServerThatHangsIsLeft, wherever it stops answering: it keeps none of its own limits.
 func TestAServerThatHangsIsLeft(t *testing.T) {
 	server(t)
 	db := onServer(t, sqldbtest.New(t).URL(), sqldb.Accounts, sqldb.PostgresOptions{Connections: 1, Wait: 200 * time.Millisecond, Statement: 200 * time.Millisecond})
-	uses := map[string]func(db *sqldb.DB) error{
-		"exec": func(db *sqldb.DB) error {
+	one := func(db *sqldb.DB) error { return db.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)) }
+	within := func(f func(tx *sqldb.DB, hang func()) error) func(hang func()) error {
+		return func(hang func()) error {
+			return db.Tenant("g").Transact(t.Context(), func(tx *sqldb.Tenant) error { return f(tx.DB(), hang) })
+		}
+	}
+	for name, use := range map[string]func(hang func()) error{
+		"exec": func(hang func()) error {
+			hang()
 			_, err := db.Exec(t.Context(), `SELECT 1`)
 			return err
 		},
-		"query": func(db *sqldb.DB) error { return db.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)) },
-		"ping":  func(db *sqldb.DB) error { return db.Ping(t.Context()) },
-		"transaction": func(db *sqldb.DB) error {
-			return db.Transact(t.Context(), func(tx *sqldb.DB) error { return tx.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)) })
-		},
-	}
-	for name, use := range uses {
+		"query": func(hang func()) error { hang(); return one(db) },
+		"ping":  func(hang func()) error { hang(); return db.Ping(t.Context()) },
+		"begin": func(hang func()) error { hang(); return db.Transact(t.Context(), one) },
+		"lock":  within(func(tx *sqldb.DB, hang func()) error { hang(); return tx.Lock(t.Context(), "x") }),
+		"another group": within(func(tx *sqldb.DB, hang func()) error {
+			hang()
+			return tx.Tenant("h").QueryRow(t.Context(), `SELECT count(*) FROM api_key WHERE dealer_group_id = $1`).Scan(new(int))
+		}),
+		"commit": within(func(_ *sqldb.DB, hang func()) error { hang(); return nil }),
+		"commit with the last statements": within(func(tx *sqldb.DB, hang func()) error {
+			tx.Last(tx.Statement(nil, `SELECT 1`))
+			hang()
+			return nil
+		}),
+		"roll back": within(func(tx *sqldb.DB, hang func()) error {
+			hang()
+			return errs.UnavailableFor(time.Second, "The caller's own.", nil)
+		}),
+	} {
 		var pid int
 		if err := db.QueryRow(t.Context(), `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
 			t.Fatal(err)
 		}
 		process, _ := os.FindProcess(pid)
-		if err := process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
 		begin := time.Now()
-		err := use(db)
+		err := use(func() {
+			if err := process.Signal(syscall.SIGSTOP); err != nil {
+				t.Error(err)
+			}
+		})
 		if err := process.Signal(syscall.SIGCONT); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); errs.KindOf(err) != errs.KindUnavailable || took > 10*time.Second {
 			t.Errorf("%s: %v after %v", name, err, took)
 		}
-		for range 20 { // the connection is cut off in the background
-			if err = use(db); err == nil {
+		for range 50 { // the connection is cut off in the background
+			if err = one(db); err == nil {
 				break
 			}
 		}
@@ -483,4 +510,70 @@ func TestAServerThatHangsIsLeft(t *testing.T) {
 			t.Errorf("%s, when it is well again: %v", name, err)
 		}
 	}
+}
+
+// TestAConnectionThatIsResetAsItCommits leaves the outcome unknown; one that there is none left of does not.
+func TestAConnectionThatIsResetAsItCommits(t *testing.T) {
+	server(t)
+	address, reset := resetting(t, sqldbtest.New(t).URL())
+	db := onServer(t, address, sqldb.Accounts, sqldb.PostgresOptions{Connections: 1, Wait: 200 * time.Millisecond})
+	err := db.Transact(t.Context(), func(tx *sqldb.DB) error {
+		err := addGroup(tx, t, "reset")
+		reset.Store(true)
+		return err
+	})
+	reset.Store(false)
+	if errs.KindOf(err) != errs.KindUnavailable || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("%v", err)
+	}
+	err = db.Transact(t.Context(), func(*sqldb.DB) error { return addGroup(db, t, "none left") })
+	if errs.KindOf(err) != errs.KindUnavailable || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("without a connection: %v", err)
+	}
+}
+
+// resetting is a URL by way of a proxy that, once told to, lets the server have what is sent and resets the client.
+func resetting(t *testing.T, url string) (through string, reset *atomic.Bool) {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, to := pgconn.NetworkAddress(config.Host, config.Port)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	reset = new(atomic.Bool)
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial(network, to)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(client, server) }()
+			go func() {
+				defer server.Close()
+				defer client.Close()
+				for b := make([]byte, 1<<16); ; {
+					n, err := client.Read(b)
+					cut := reset.Load()
+					if cut {
+						_ = client.(*net.TCPConn).SetLinger(0)
+						_ = client.Close()
+					}
+					if _, failed := server.Write(b[:n]); failed != nil || err != nil || cut {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", config.User, l.Addr(), config.Database), reset
 }

@@ -121,16 +121,21 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	}
 	defer func() {
 		if p := recover(); p != nil {
+			defer db.after(giveUp)()
 			_ = tx.Rollback()
 			panic(p)
 		}
 	}()
+	if own == db.own { // a line's session has no group of its own
+		s = scope{}
+	}
 	joined := &DB{pool: db.pool, patient: db.patient, yields: db.yields, tx: tx, own: own, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
-	if err := f(joined); err != nil {
+	err = f(joined)
+	defer db.after(giveUp)()
+	if err != nil {
 		return errors.Join(err, rollback(tx))
 	}
-	defer db.after(giveUp)()
-	if err := joined.commit(ctx); err != nil {
+	if err := joined.commit(whole); err != nil {
 		return errors.Join(db.uncertain(ctx, "commit", err), rollback(tx))
 	}
 	for query := range joined.txStmts {
@@ -159,7 +164,7 @@ func (db *DB) begin(ctx context.Context, s scope) (own *sql.Conn, tx *sql.Tx, er
 }
 
 // Last adds statements to the end of the transaction that is under way; what they read is known once Transact has
-// returned. On PostgreSQL they are one message with the commit, so that what they lock is not held while this process
+// returned, as in a Batch. On PostgreSQL they are one message with the commit, so that what they lock is not held while this process
 // is slow, or stopped.
 func (db *DB) Last(statements ...Statement) { db.last = append(db.last, statements...) }
 
@@ -172,12 +177,15 @@ func (db *DB) commit(ctx context.Context) error {
 	if db.pool.pg != nil && len(db.last) > 0 {
 		return db.commitWithLast(ctx)
 	}
+	var missing error
 	for _, s := range db.last {
-		if err := s.run(ctx, db); err != nil {
+		if err := s.run(ctx, db); errors.Is(err, ErrNoRows) {
+			missing = ErrNoRows
+		} else if err != nil {
 			return err
 		}
 	}
-	return db.tx.Commit()
+	return errors.Join(db.tx.Commit(), missing)
 }
 
 func rollback(tx *sql.Tx) error {

@@ -70,6 +70,7 @@ install_tools() {
   need pgbouncer pgbouncer
   need haproxy haproxy
   /usr/bin/python3 -c 'import paramiko' 2>/dev/null || need '' python3-paramiko
+  scripts/postgres.sh true # installs PostgreSQL, before two of them start at once
 }
 
 formatted() {

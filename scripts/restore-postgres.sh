@@ -7,31 +7,39 @@
 #
 #   CREATE DATABASE carfluence OWNER carfluence ENCODING 'UTF8' TEMPLATE template0;
 #
-# All is put back or nothing. No server may run on the databases meanwhile. Keep the password in ~/.pgpass.
+# Of each database all is put back or nothing. No server may run on the databases meanwhile. Keep the password in ~/.pgpass.
 set -euo pipefail
 
 (($# == 2 || $# == 3)) || { echo "usage: $0 FOLDER DATABASE-URL [STOCK-DATABASE-URL]" >&2; exit 2; }
 folder=$1 database=$2 stock=${3:-}
 
-# restore NAME URL SCHEMA... makes the role of the URL the owner of everything.
-restore() {
-  local file=$folder/$1.dump url=$2 schema
+# check NAME URL SCHEMA... ends it before anything is written.
+check() {
+  local file=$folder/$1.dump url=$2 schema found
   shift 2
   [[ -e $file ]] || { echo "There is no $file; name one database if the copy is of one, and two if it is of two." >&2; exit 1; }
   for schema; do
-    if [[ -n $(psql -wXAt -d "$url" -c "SELECT 1 FROM pg_namespace WHERE nspname = '$schema'") ]]; then
+    found=$(psql -wXAt -d "$url" -c "SELECT 1 FROM pg_namespace WHERE nspname = '$schema'")
+    if [[ -n $found ]]; then
       echo "The database has the schema $schema already; name an empty database." >&2
       exit 1
     fi
   done
-  pg_restore --no-password --no-owner --no-privileges --exit-on-error --single-transaction --dbname "$url" "$file"
-  psql -wXq -d "$url" -c 'SET client_min_messages = error' -c 'ANALYZE' # it warns of the system's tables
+}
+
+# restore NAME URL makes the role of the URL the owner of everything.
+restore() {
+  pg_restore --no-password --no-owner --no-privileges --exit-on-error --single-transaction --dbname "$2" "$folder/$1.dump"
+  psql -wXq -d "$2" -c 'SET client_min_messages = error' -c 'ANALYZE' # it warns of the system's tables
 }
 
 if [[ -z $stock ]]; then
-  restore carfluence "$database" accounts stock
+  check carfluence "$database" accounts stock
+  restore carfluence "$database"
 else
-  restore accounts "$database" accounts
-  restore stock "$stock" stock
+  check accounts "$database" accounts
+  check stock "$stock" stock
+  restore accounts "$database"
+  restore stock "$stock"
 fi
 echo "Restored. Start the servers with the secret that belongs to the copy."

@@ -181,7 +181,10 @@ func (m *mover) run(ctx context.Context) (report MoveReport, err error) {
 		return report, err
 	}
 	// The accounts last: by their record a second call knows that there is no more to be done than this.
-	return report, errors.Join(m.stock.Finish(ctx), m.accounts.Finish(ctx))
+	if err := m.stock.Finish(ctx); err != nil {
+		return report, err
+	}
+	return report, m.accounts.Finish(ctx)
 }
 
 // copy ends with everything compared, and sealed.

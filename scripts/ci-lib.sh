@@ -82,9 +82,11 @@ formatted() {
   fi
 }
 
-# concurrent_packages lists the packages whose tests are worth running under the race detector.
+# concurrent_packages lists the packages whose tests are worth running under the race detector in every run. Those of the
+# commands and of the inventory, long and mostly of one goroutine, run under it in .ci/soak.
 concurrent_packages() {
-  git grep -lE '^\s*go |"sync"|"sync/atomic"|/errgroup"|t\.Parallel\(\)' -- 'internal/*.go' | xargs -n1 dirname | sort -u | sed 's|^|./|'
+  git grep -lE '^\s*go |"sync"|"sync/atomic"|/errgroup"|t\.Parallel\(\)' -- 'internal/*.go' | xargs -n1 dirname | sort -u |
+    grep -vxE 'internal/(cli|inventory)' | sed 's|^|./|'
 }
 
 race() {

@@ -83,10 +83,10 @@ formatted() {
 }
 
 # concurrent_packages lists the packages whose tests are worth running under the race detector in every run. Those of the
-# commands and of the inventory, long and mostly of one goroutine, run under it in .ci/soak.
+# commands, of feeds and of the inventory, which take it minutes each, run under it in .ci/soak.
 concurrent_packages() {
   git grep -lE '^\s*go |"sync"|"sync/atomic"|/errgroup"|t\.Parallel\(\)' -- 'internal/*.go' | xargs -n1 dirname | sort -u |
-    grep -vxE 'internal/(cli|inventory)' | sed 's|^|./|'
+    grep -vxE 'internal/(cli|feed|inventory)' | sed 's|^|./|'
 }
 
 race() {
@@ -96,15 +96,15 @@ race() {
 }
 
 # fuzz COUNT runs every fuzz target that many times, found by their declarations; the one over the expressions of
-# tenants at least for a minute of a processor. A count (20000x), not a time: until Go 1.27 a time that runs out can
+# tenants at least for half a minute of a processor. A count (20000x), not a time: until Go 1.27 a time that runs out can
 # fail a target that found nothing (go.dev/issue/75804).
 fuzz() {
   local count=$1 folder target targets least
   for folder in $(git grep -lE '^func Fuzz' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do
     targets=$(go test -list '^Fuzz' "./$folder")
     for target in $(grep '^Fuzz' <<<"$targets"); do
-      if [ "$target" = FuzzExpression ] && [ "${count%x}" -lt 100000 ]; then
-        least=100000x
+      if [ "$target" = FuzzExpression ] && [ "${count%x}" -lt 40000 ]; then
+        least=40000x
       else
         least=$count
       fi

@@ -112,6 +112,9 @@ func (h *Held) Release() {
 	}
 }
 
+// checkLimit is how long the server may take to tell that a lock is held; silence is a loss.
+const checkLimit = 5 * time.Second
+
 // Check tells whether the lock is still held: an error once the connection to the server was lost.
 func (h *Held) Check(ctx context.Context) error {
 	if h == nil {
@@ -120,6 +123,8 @@ func (h *Held) Check(ctx context.Context) error {
 	if h.conn == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
 	return classify("check lock", h.conn.Ping(ctx))
 }
 

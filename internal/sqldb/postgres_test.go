@@ -512,6 +512,36 @@ func TestAServerThatHangsIsLeft(t *testing.T) {
 	}
 }
 
+// TestALockOfAServerThatHangsIsLost, for who else would take it again elsewhere?
+func TestALockOfAServerThatHangsIsLost(t *testing.T) {
+	server(t)
+	db := sqldbtest.Open(t, sqldb.Accounts)
+	held, err := db.Hold(t.Context(), "x", sqldb.Holding{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	var pid int
+	err = db.QueryRow(t.Context(), `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, _ := os.FindProcess(pid)
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // so that the test ends
+	defer cancel()
+	err = held.Check(ctx)
+	if err := process.Signal(syscall.SIGCONT); err != nil {
+		t.Error(err)
+	}
+	if errs.KindOf(err) != errs.KindUnavailable || ctx.Err() != nil {
+		t.Errorf("%v, and %v", err, ctx.Err())
+	}
+}
+
 // TestAConnectionThatIsResetAsItCommits leaves the outcome unknown; one that there is none left of does not.
 func TestAConnectionThatIsResetAsItCommits(t *testing.T) {
 	server(t)

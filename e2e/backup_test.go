@@ -23,7 +23,7 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func TestBackupWhileWritesGoOnCanBeRestored(t *testing.T) {
-	sqldbtest.Only(t, sqldb.SQLite, "the command copies its files; TestPostgreSQLDumpWhileWritesGoOnCanBeRestored")
+	sqldbtest.Only(t, sqldb.SQLite, "the command copies its files; TestPostgreSQLBackupCanBeRestored is its counterpart")
 	t.Parallel()
 	data, copies := t.TempDir(), filepath.Join(t.TempDir(), "copy")
 	s := serve(t, data)

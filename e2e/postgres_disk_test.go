@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -84,57 +83,4 @@ func TestPostgreSQLFullDisk(t *testing.T) {
 		t.Errorf("%d rows, %d shown", n, len(found))
 	}
 	s.stop()
-}
-
-// TestPostgreSQLDumpWhileWritesGoOnCanBeRestored takes the way docs/operating.md names.
-func TestPostgreSQLDumpWhileWritesGoOnCanBeRestored(t *testing.T) {
-	sqldbtest.Only(t, sqldb.PostgreSQL, "TestBackupWhileWritesGoOnCanBeRestored is its counterpart")
-	programs := postgresPrograms(t)
-	t.Parallel()
-	data, dump := t.TempDir(), filepath.Join(t.TempDir(), "dump")
-	s := serve(t, data)
-	admin := s.login()
-	key := s.key(admin, 1_000_000, "inventory:read", "inventory:write")
-	w := write(t, s, key, "2FT", 4)
-	time.Sleep(500 * time.Millisecond)
-	w.mu.Lock()
-	before := map[string]bool{}
-	for vin := range w.acked {
-		before[vin] = true
-	}
-	w.mu.Unlock()
-	run := func(program string, args ...string) {
-		t.Helper()
-		if out, err := exec.Command(filepath.Join(programs, program), args...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", program, err, out)
-		}
-	}
-	run("pg_dump", "-Fc", "-f", dump, sqldbtest.AdminURL(databasesOf(t, data).accounts))
-	time.Sleep(100 * time.Millisecond)
-	w.end()
-	if len(before) == 0 || len(w.acked) <= len(before) {
-		t.Errorf("%d vehicles before the dump, %d in all: it did not run beside writes", len(before), len(w.acked))
-	}
-	s.stop()
-
-	restored := databases{accounts: sqldbtest.Empty(t)}
-	run("pg_restore", "--exit-on-error", "-d", sqldbtest.AdminURL(restored.accounts), dump)
-	folder := t.TempDir()
-	restored.place(folder)
-	if _, errOut, code := withInput(t, folder, "", []string{"CARFLUENCE_SECRET=" + strings.Repeat("another", 6)}, "serve"); code != 1 || !contains(errOut, "secret") {
-		t.Errorf("with another secret: %d %s", code, errOut)
-	}
-	r := serve(t, folder)
-	found := inventory(t, r, key) // the key works
-	for vin := range before {
-		if found[vin] == "" {
-			t.Errorf("%s was acknowledged before the dump and is not in it", vin)
-		}
-	}
-	r.must(200, "GET", "/api/v1/auth/me", "", admin) // the session goes on
-	if n := checkStores(t, folder); n != len(found) || n > len(w.sent) {
-		t.Errorf("%d rows, %d shown, %d sent", n, len(found), len(w.sent))
-	}
-	r.must(201, "POST", "/api/v1/inventory", fmt.Sprintf(`{"vin":%q,"price":"1.00"}`, vinOf("3FT", 1)), key)
-	r.stop()
 }

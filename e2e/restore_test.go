@@ -119,6 +119,11 @@ func backUpAndRestore(t *testing.T, old, empty databases) {
 	if out, err := script(t, "restore-postgres.sh", args...); err == nil || !strings.Contains(out, "already") {
 		t.Errorf("a second restore: %v %s", err, out)
 	}
+	folder := t.TempDir()
+	empty.place(folder)
+	if _, errOut, code := withInput(t, folder, "", []string{"CARFLUENCE_SECRET=" + strings.Repeat("another", 6)}, "serve"); code != 1 || !contains(errOut, "secret") {
+		t.Errorf("with another secret: %d %s", code, errOut)
+	}
 	r := empty.serve(t, 1)[0]
 	if strings.Contains(r.output(), "Made dealer group") {
 		t.Error("the restored databases were taken for new ones")
@@ -131,6 +136,9 @@ func backUpAndRestore(t *testing.T, old, empty databases) {
 	}
 	if len(found) > len(w.sent)+40 {
 		t.Errorf("%d vehicles, %d were sent", len(found), len(w.sent))
+	}
+	if n := checkStores(t, folder); n != len(found) {
+		t.Errorf("%d rows, %d shown", n, len(found))
 	}
 	r.must(200, "GET", "/api/v1/auth/me", "", admin) // the session goes on
 	r.login()

@@ -142,13 +142,13 @@ func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (in
 	if age >= 0 && age < versionAge {
 		return n, nil
 	}
-	n, err := selectVersion(ctx, t)
+	v, err := selectVersion(ctx, t)
 	if err != nil {
 		return 0, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.n = max(g.n, n)       // of two readings at once the older may end last
+	g.n = max(g.n, v.n)       // of two readings at once the older may end last
 	if g.writes == writes { // else a write came in between, and what was read may be from before it
 		g.readAt = now
 	}
@@ -216,18 +216,20 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 // fill makes a page between two equal readings of the version, so that its parts belong together. When writes
 // never pause it settles for what it got, which is not whole and not to be kept.
 func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (page *Page, version int64, whole bool, err error) {
-	if version, err = selectVersion(ctx, t); err != nil {
+	v, err := selectVersion(ctx, t)
+	if err != nil {
 		return nil, 0, false, err
 	}
+	version = v.n
 	for range 5 {
 		if page, err = s.makePage(ctx, t, f, at, version, now); err != nil {
 			return nil, 0, false, err
 		}
 		after, err := selectVersion(ctx, t)
-		if err != nil || after == version {
-			return page, after, err == nil, err
+		if err != nil || after.n == version {
+			return page, after.n, err == nil, err
 		}
-		version = after
+		version = after.n
 	}
 	return page, version, false, nil
 }

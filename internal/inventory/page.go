@@ -148,7 +148,7 @@ func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (in
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.n = max(g.n, v.n)       // of two readings at once the older may end last
+	g.n = max(g.n, v.n)     // of two readings at once the older may end last
 	if g.writes == writes { // else a write came in between, and what was read may be from before it
 		g.readAt = now
 	}

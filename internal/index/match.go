@@ -177,7 +177,7 @@ func (x *Index) search(text string) bitset {
 		found[i] |= word
 	}
 	x.searchVINs(text, found)
-	x.stock.find([]byte(text), found)
+	x.stock.find(text, found)
 	return found
 }
 
@@ -200,19 +200,13 @@ func (x *Index) searchVINs(text string, found bitset) {
 	if strings.ToLower(upper) != text || !plainVIN(upper) {
 		return
 	}
-	needle := []byte(upper)
-	for at := 0; ; {
-		next := bytes.Index(x.vins[at:], needle)
-		if next < 0 {
-			return
+	n := needleOf(upper)
+	for slot := range uint32(x.len()) {
+		v := x.vin(slot)
+		if n.in(v[:8]) || n.in(v[6:14]) || n.in(v[9:17]) { // which overlap enough for three bytes
+			if len(upper) <= heads || bytes.Contains(v, n.text) {
+				found.set(slot)
+			}
 		}
-		at += next
-		slot := at / vinSize
-		if at+len(needle) > (slot+1)*vinSize { // part of it stands in the next VIN
-			at++
-			continue
-		}
-		found.set(uint32(slot))
-		at = (slot + 1) * vinSize
 	}
 }

@@ -75,19 +75,16 @@ func (s *stockNumbers) grown(slots, size int) stockNumbers {
 }
 
 // find marks the vehicles whose stock number holds a text.
-func (s *stockNumbers) find(needle []byte, found bitset) {
-	for rest := s.text; ; {
-		at := bytes.Index(rest, needle)
-		if at < 0 {
-			return
-		}
-		rest = rest[at+len(needle):]
-		rest = rest[bytes.IndexByte(rest, '\n')+1:]
+func (s *stockNumbers) find(text string, found bitset) {
+	n := needleOf(text)
+	for at := n.index(s.text, 0); at >= 0; at = n.index(s.text, at) {
+		at += len(text)
+		at += bytes.IndexByte(s.text[at:], '\n') + 1
 		slot := uint32(0)
 		for i := range slotBytes {
-			slot |= uint32(rest[i]&0x3f) << (6 * i)
+			slot |= uint32(s.text[at+i]&0x3f) << (6 * i)
 		}
 		found.set(slot)
-		rest = rest[slotBytes:]
+		at += slotBytes
 	}
 }

@@ -200,7 +200,7 @@ func (x *Index) searchVINs(text string, found bitset) {
 	if strings.ToLower(upper) != text || !plainVIN(upper) {
 		return
 	}
-	n := needleOf(upper)
+	n := *needleOf(upper)
 	for slot := range uint32(x.len()) {
 		v := x.vin(slot)
 		if n.in(v[:8]) || n.in(v[6:14]) || n.in(v[9:17]) { // which overlap enough for three bytes

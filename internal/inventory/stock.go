@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"sync"
 	"time"
@@ -27,12 +28,16 @@ type Stock struct {
 	dealers *dealer.Dealers
 	now     func() time.Time
 	pages   *pages
+	indexes *indexes
 	zones   sync.Map // IANA name → *time.Location
 }
 
 // Options of the stock.
 type Options struct {
 	PageCacheBytes int64            // of the pages kept in memory; 0 keeps none
+	IndexBytes     int64            // of the indexes of groups' vehicles; 0 for none: then there are no filters, sorts and facets
+	DocumentBytes  int64            // of the vehicles kept in memory as lists show them; 0 keeps none
+	Log            *slog.Logger     // none when nil
 	Now            func() time.Time // time.Now when nil
 }
 
@@ -41,7 +46,7 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), indexes: newIndexes(o), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
 // Outcome is what became of a change.

@@ -137,6 +137,36 @@ func (w *Writer) updateVehicles(ctx context.Context) error {
 	return nil
 }
 
+// storeVersions notes the version in vehicles of which nothing is stored but what sources say.
+func (w *Writer) storeVersions(ctx context.Context) error {
+	noted := make(map[string]bool, len(w.records))
+	for _, list := range [][]*Vehicle{w.inserts, w.updates} {
+		for _, v := range list {
+			noted[v.VIN] = true
+		}
+	}
+	var vins sqldb.Strings
+	for _, r := range w.records {
+		if !noted[r.vin] {
+			noted[r.vin] = true
+			vins = append(vins, r.vin)
+		}
+	}
+	if len(vins) == 0 {
+		return nil
+	}
+	return w.storeVersion(ctx, vins)
+}
+
+func (w *Writer) storeVersion(ctx context.Context, vins sqldb.Strings) error {
+	w.wrote = true
+	_, err := w.tx.Exec(ctx, `UPDATE vehicle SET version = $2 WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($3))`, w.version, vins)
+	if err != nil {
+		return fmt.Errorf("store version: %w", err)
+	}
+	return nil
+}
+
 func (w *Writer) document(v *Vehicle) string {
 	w.scratch = w.days.document(w.scratch[:0], v)
 	return string(w.scratch)
@@ -245,13 +275,16 @@ func of(table, columns string) string {
 	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
 }
 
-// reading is a vehicle as one statement read it, with its records. Its values are yet to be restored.
+// reading is a vehicle as one statement read it, with its records, and what else its full record needs.
 type reading struct {
-	v       *Vehicle
-	version int64   // that wrote it last
-	seen    version // of the inventory, at that moment
+	v          *Vehicle
+	version    int64   // that wrote it last
+	seen       version // of the inventory, at that moment
+	days       calendar
+	provenance Provenance
 }
 
+// selectReading leaves the values to be restored.
 func selectReading(ctx context.Context, t *sqldb.Tenant, vin string) (r reading, err error) {
 	rows, err := t.Query(ctx, wholeVehicle, vin)
 	records, err := sqldb.Collect(rows, err, func(rows *sqldb.Rows) (*record, error) {
@@ -379,6 +412,11 @@ type version struct {
 
 // strays are changes by a program that does not note versions in vehicles, as the one before this.
 func (v version) strays() int64 { return v.n - v.changes - v.bumps }
+
+// alike tells that between two versions nothing has changed but vehicles that carry it.
+func (v version) alike(other version) bool {
+	return v.bumps == other.bumps && v.strays() == other.strays()
+}
 
 // raiseChanges makes known what a Writer has written, whose number is only its own while it has the inventory's lock.
 func raiseChanges(ctx context.Context, tx *sqldb.Tenant, changes int64) error {

@@ -65,7 +65,7 @@ func (s *Stock) Find(ctx context.Context, t *sqldb.Tenant, sel *Selection, at re
 	if err != nil {
 		return nil, err
 	}
-	days, err := s.calendarAt(ctx, t, v.n)
+	days, err := s.calendarAt(ctx, t, v)
 	if err != nil {
 		return nil, err
 	}

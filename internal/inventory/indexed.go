@@ -280,7 +280,7 @@ func (all *indexes) drop(g *indexed) {
 func walk(ctx context.Context, t *sqldb.Tenant, from int64, f func(rows []index.Row) error) error {
 	vin := ""
 	for {
-		rows, err := selectChanged(ctx, t, from, vin, walkBatch)
+		rows, err := selectWritten(ctx, t, from, vin, walkBatch)
 		if err != nil {
 			return err
 		}

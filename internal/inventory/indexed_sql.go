@@ -11,8 +11,8 @@ import (
 
 const indexedColumns = `vin, version, lot_since, dealership_id, document`
 
-// changedVehicles finds its place in the index alone. Vehicles that are written while it is walked through come again, later.
-const changedVehicles = `SELECT ` + indexedColumns + ` FROM vehicle WHERE dealer_group_id = $1 AND (version, vin) > ($2, $3) ORDER BY version, vin LIMIT $4`
+// writtenVehicles finds its place in the index alone. Vehicles that are written while it is walked through come again, later.
+const writtenVehicles = `SELECT ` + indexedColumns + ` FROM vehicle WHERE dealer_group_id = $1 AND (version, vin) > ($2, $3) ORDER BY version, vin LIMIT $4`
 
 func scanIndexed(r *sqldb.Rows) (row index.Row, err error) {
 	var dealership sql.NullString
@@ -21,12 +21,12 @@ func scanIndexed(r *sqldb.Rows) (row index.Row, err error) {
 	return row, err
 }
 
-// selectChanged reads vehicles by version and VIN, those behind the ones given.
-func selectChanged(ctx context.Context, t *sqldb.Tenant, version int64, vin string, limit int) ([]index.Row, error) {
-	rows, err := t.Query(ctx, changedVehicles, version, vin, limit)
+// selectWritten reads vehicles by version and VIN, those behind the ones given.
+func selectWritten(ctx context.Context, t *sqldb.Tenant, version int64, vin string, limit int) ([]index.Row, error) {
+	rows, err := t.Query(ctx, writtenVehicles, version, vin, limit)
 	list, err := sqldb.Collect(rows, err, scanIndexed)
 	if err != nil {
-		return nil, fmt.Errorf("read changed vehicles: %w", err)
+		return nil, fmt.Errorf("read vehicles by version: %w", err)
 	}
 	return list, nil
 }

@@ -51,14 +51,14 @@ var (
 	counted = []index.Column{index.Make, index.Model, index.Condition, index.BodyStyle, index.DealershipID}
 )
 
-// reading collects what is wrong with parameters.
-type reading struct{ faults []errs.Fault }
+// reader collects what is wrong with parameters.
+type reader struct{ faults []errs.Fault }
 
-func (r *reading) fault(parameter, detail string, args ...any) {
+func (r *reader) fault(parameter, detail string, args ...any) {
 	r.faults = append(r.faults, errs.In(parameter, fmt.Sprintf(detail, args...)))
 }
 
-func (r *reading) err() error {
+func (r *reader) err() error {
 	if len(r.faults) == 0 {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (r *reading) err() error {
 }
 
 // read makes a query of the parameters.
-func (in *SelectionInput) read(r *reading, q *index.Query) {
+func (in *SelectionInput) read(r *reader, q *index.Query) {
 	for _, f := range []struct {
 		column index.Column
 		text   string
@@ -96,7 +96,7 @@ func (in *SelectionInput) read(r *reading, q *index.Query) {
 }
 
 // list reads a filter's values.
-func (r *reading) list(q *index.Query, c index.Column, text string) {
+func (r *reader) list(q *index.Query, c index.Column, text string) {
 	var l index.List
 	values := separate(text)
 	if len(values) > maxListed {
@@ -132,7 +132,7 @@ func separate(text string) []string {
 	return parts
 }
 
-func (r *reading) limits(q *index.Query, c index.Column, lowest, highest string) {
+func (r *reader) limits(q *index.Query, c index.Column, lowest, highest string) {
 	least, ok := r.limit(c, "_min", lowest, index.OpenMin)
 	most, ok2 := r.limit(c, "_max", highest, index.OpenMax)
 	if ok && ok2 && least > most {
@@ -144,7 +144,7 @@ func (r *reading) limits(q *index.Query, c index.Column, lowest, highest string)
 	q.Ranges[c] = index.Range{Min: least, Max: most}
 }
 
-func (r *reading) limit(c index.Column, end, text string, open int64) (n int64, ok bool) {
+func (r *reader) limit(c index.Column, end, text string, open int64) (n int64, ok bool) {
 	if text == "" {
 		return open, true
 	}
@@ -162,7 +162,7 @@ func (r *reading) limit(c index.Column, end, text string, open int64) (n int64, 
 	return n, err == nil
 }
 
-func (r *reading) keys(text string) (keys []index.Key) {
+func (r *reader) keys(text string) (keys []index.Key) {
 	names := strings.Split(text, ",")
 	if len(names) > maxSortKeys {
 		r.fault("sort", "has %d keys, more than %d", len(names), maxSortKeys)
@@ -180,7 +180,7 @@ func (r *reading) keys(text string) (keys []index.Key) {
 	return keys
 }
 
-func (r *reading) facets(text string) (columns []index.Column) {
+func (r *reader) facets(text string) (columns []index.Column) {
 	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
 		i := slices.IndexFunc(counted, func(c index.Column) bool { return c.String() == name })
@@ -210,7 +210,7 @@ func namesOf(columns []index.Column) string {
 }
 
 // fields reads which members of vehicles to show.
-func (r *reading) fields(text string, sensitive bool) (names []string) {
+func (r *reader) fields(text string, sensitive bool) (names []string) {
 	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
 		f, known := vehicle.FieldNamed(name)

@@ -163,7 +163,7 @@ func (in *listInput) selection(sensitive bool) (*Selection, error) {
 		return nil, err
 	}
 	sel := &Selection{Query: index.Query{Status: f.Status, Search: f.Search}, Sensitive: sensitive}
-	var r reading
+	var r reader
 	in.read(&r, &sel.Query)
 	if in.Fields != "" {
 		sel.Fields = r.fields(in.Fields, sensitive)
@@ -188,27 +188,16 @@ func (p *Page) encoded() *encoded {
 }
 
 func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*encoded, error) {
-	v, err := s.Get(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), strings.ToLower(in.IntegrationID))
+	one, err := s.answer(ctx, s.db.Tenant(p.Group), vin.Normalise(in.VIN), answerKind{strings.ToLower(in.IntegrationID), p.Scopes.Has(auth.Admin)})
 	if err != nil {
 		return nil, err
 	}
-	return s.encode(ctx, p, v)
+	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: one.etag, Body: one.body}, nil
 }
 
-// encode wraps a full record.
-func (s *Stock) encode(ctx context.Context, p auth.Principal, v *Vehicle) (*encoded, error) {
-	t := s.db.Tenant(p.Group)
-	days, err := s.recentCalendar(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	provenance, err := s.provenance(ctx, t, v, nil, days)
-	if err != nil {
-		return nil, err
-	}
-	body := append(make([]byte, 0, 4096), `{"vehicle":`...)
-	body = appendFull(body, v, provenance, days.daysOnLot(v, s.now()), p.Scopes.Has(auth.Admin))
-	return &encoded{Status: http.StatusOK, ContentType: jsonType, Body: append(body, '}')}, nil
+// edited is what a caller is told of a vehicle after a write.
+func (s *Stock) edited(p auth.Principal, r *reading) *encoded {
+	return &encoded{Status: http.StatusOK, ContentType: jsonType, Body: r.encode(p.Scopes.Has(auth.Admin), s.now())}
 }
 
 func (s *Stock) showHistory(ctx context.Context, p auth.Principal, in *historyInput) (*encoded, error) {
@@ -225,15 +214,15 @@ func (s *Stock) upsert(ctx context.Context, p auth.Principal, in *upsertInput) (
 	if err != nil {
 		return nil, err
 	}
-	v, added, err := s.Upsert(ctx, s.db.Tenant(p.Group), change, apiSource(p))
+	r, outcome, err := s.edit(ctx, s.db.Tenant(p.Group), change, apiSource(p), false)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.encode(ctx, p, v)
-	if err == nil && added {
-		out.Status, out.Location = http.StatusCreated, rest.Prefix+"/inventory/"+v.VIN
+	out := s.edited(p, &r)
+	if outcome == Added {
+		out.Status, out.Location = http.StatusCreated, rest.Prefix+"/inventory/"+r.v.VIN
 	}
-	return out, err
+	return out, nil
 }
 
 func (s *Stock) patch(ctx context.Context, p auth.Principal, in *patchInput) (*encoded, error) {
@@ -241,11 +230,11 @@ func (s *Stock) patch(ctx context.Context, p auth.Principal, in *patchInput) (*e
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.Patch(ctx, s.db.Tenant(p.Group), change, apiSource(p))
+	r, _, err := s.edit(ctx, s.db.Tenant(p.Group), change, apiSource(p), true)
 	if err != nil {
 		return nil, err
 	}
-	return s.encode(ctx, p, v)
+	return s.edited(p, &r), nil
 }
 
 func apiSource(p auth.Principal) Source {

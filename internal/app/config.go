@@ -55,6 +55,7 @@ type Config struct {
 	PasswordHashes int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
 	RulesMax       int64         `help:"Rules a dealer group may have." default:"200" env:"CARFLUENCE_RULES_MAX"`
 	PageCacheMB    int           `name:"page-cache-mb" help:"Memory for hot inventory pages, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
+	WaitingMax     int           `help:"Calls that may wait for changes of the inventory at once." default:"2000" env:"CARFLUENCE_WAITING_MAX"`
 	Drain          time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
 	LogLevel       string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
 
@@ -171,6 +172,9 @@ func (c *Config) checkLimits() error {
 	}
 	if c.RulesMax < 1 || c.RulesMax > 10_000 {
 		all = append(all, fmt.Errorf("--rules-max: %d is outside 1 to 10000", c.RulesMax))
+	}
+	if c.WaitingMax < 0 || c.WaitingMax > 1_000_000 {
+		all = append(all, fmt.Errorf("--waiting-max: %d is outside 0 to 1000000", c.WaitingMax))
 	}
 	if c.PageCacheMB < 0 || c.PageCacheMB > 100_000 {
 		all = append(all, fmt.Errorf("--page-cache-mb: %d is outside 0 to 100000", c.PageCacheMB))

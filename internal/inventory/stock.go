@@ -27,12 +27,14 @@ type Stock struct {
 	dealers *dealer.Dealers
 	now     func() time.Time
 	pages   *pages
+	waits   *waits
 	zones   sync.Map // IANA name → *time.Location
 }
 
 // Options of the stock.
 type Options struct {
 	PageCacheBytes int64            // of the pages kept in memory; 0 keeps none
+	Waiting        int              // calls that may wait for changes at once
 	Now            func() time.Time // time.Now when nil
 }
 
@@ -41,7 +43,7 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), waits: newWaits(o.Waiting), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
 // Outcome is what became of a change.
@@ -131,7 +133,10 @@ func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return raise
 
 // Committed makes this process show a group's writes at once; call it after the transaction that held a Write
 // or Bump. Without it they are shown within half a second.
-func (s *Stock) Committed(group string) { s.pages.expire(group) }
+func (s *Stock) Committed(group string) {
+	s.pages.expire(group)
+	s.waits.wrote(group)
+}
 
 // Get returns a vehicle; with an integration, as that one describes it, and only if it brought the vehicle.
 // Unknown and foreign VINs are not found alike.

@@ -128,7 +128,7 @@ func (s *Server) wire(ctx context.Context, version string, now func() time.Time)
 	s.People = auth.NewPeople(s.authority, passwords, blocklist)
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
 	s.Stock, s.Rules = s.stores.NewStock(inventory.Options{
-		PageCacheBytes: int64(c.PageCacheMB) << 20, IndexBytes: int64(c.IndexMB) << 20, DocumentBytes: int64(c.DocumentCacheMB) << 20, Now: now, Log: s.log,
+		PageCacheBytes: int64(c.PageCacheMB) << 20, IndexBytes: int64(c.IndexMB) << 20, DocumentBytes: int64(c.DocumentCacheMB) << 20, Waiting: c.WaitingMax, Now: now, Log: s.log,
 	}, rule.Options{Max: c.RulesMax, Log: s.log})
 	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
 	if err := s.wireFeeds(ctx); err != nil {
@@ -344,6 +344,7 @@ func (s *Server) serve(h *http.Server, l net.Listener, cert, key string) error {
 
 func (s *Server) shutdown(l net.Listener, servers ...*http.Server) error {
 	s.draining.Store(true)
+	s.Stock.EndWaits()
 	time.Sleep(s.config.Drain)
 	if p, ok := l.(*port); ok {
 		if err := p.turnAway(); err != nil {

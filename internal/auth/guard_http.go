@@ -52,7 +52,7 @@ func (r *refusals) add(caller string, now time.Time) int {
 }
 
 // Gate is the guard as the routes know it.
-func (g *Guard) Gate() rest.Gate { return rest.Gate{Admit: g.Admit, Allow: g.Allow} }
+func (g *Guard) Gate() rest.Gate { return rest.Gate{Admit: g.Admit, Allow: g.Allow, Renew: g.Renew} }
 
 // Admit finds out who calls and takes a credit: from the caller's own limit with a valid credential, else
 // from its address's. A bad credential is only remembered; open operations don't mind it.
@@ -83,6 +83,20 @@ func (g *Guard) Admit(x *rest.Exchange) error {
 	charge, err := g.Quota.Take(ctx, quota.Subject{Group: p.Group, ID: p.ID}, quota.Limit{Calls: p.RateLimit, AsOf: p.limitAsOf})
 	x.Charge = charge
 	return err
+}
+
+// Renew finds out again who calls: a key may be revoked, a session ended, while its call is answered.
+func (g *Guard) Renew(x *rest.Exchange) error {
+	text, err := credentialIn(x.Request().Header)
+	if err != nil || text == "" { // an address
+		return err
+	}
+	p, err := g.identify(x.Request().Context(), text)
+	if err != nil {
+		return err
+	}
+	x.Caller = p
+	return nil
 }
 
 func (g *Guard) admitAddress(x *rest.Exchange) error {

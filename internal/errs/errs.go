@@ -22,6 +22,7 @@ const (
 	KindForbidden                   // 403
 	KindNotFound                    // 404: unknown and foreign ids alike
 	KindConflict                    // 409
+	KindExpired                     // 410: it was good once; start anew
 	KindTooLarge                    // 413
 	KindRateLimited                 // 429
 	KindUnavailable                 // 503: try again later; never a false 401

@@ -108,7 +108,7 @@ func (a *answers) follow(ctx context.Context, t *sqldb.Tenant, g *groupAnswers, 
 	if known.n >= to.n {
 		return generation, nil
 	}
-	now, vins, err := selectChanged(ctx, t, known.changes, mostChanged+1)
+	now, vins, err := selectChangedVINs(ctx, t, known.changes, mostChanged+1)
 	if err != nil {
 		return 0, err
 	}

@@ -29,6 +29,7 @@ type Stock struct {
 	pages   *pages
 	indexes *indexes
 	answers *answers
+	waits   *waits
 	zones   sync.Map // IANA name → *time.Location
 }
 
@@ -38,6 +39,7 @@ type Options struct {
 	IndexBytes     int64            // of the indexes of groups' vehicles; 0 for none: then there are no filters, sorts and facets
 	DocumentBytes  int64            // of the vehicles kept in memory as lists show them; 0 keeps none
 	Log            *slog.Logger     // none when nil
+	Waiting        int              // calls that may wait for changes at once
 	Now            func() time.Time // time.Now when nil
 }
 
@@ -47,7 +49,7 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 		o.Now = time.Now
 	}
 	half := o.PageCacheBytes / 2
-	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), waits: newWaits(o.Waiting), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
 // Outcome is what became of a change.
@@ -137,7 +139,10 @@ func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return raise
 
 // Committed makes this process show a group's writes at once; call it after the transaction that held a Write
 // or Bump. Without it they are shown within half a second.
-func (s *Stock) Committed(group string) { s.pages.expire(group) }
+func (s *Stock) Committed(group string) {
+	s.pages.expire(group)
+	s.waits.wrote(group)
+}
 
 // Get returns a vehicle; with an integration, as that one describes it, and only if it brought the vehicle.
 // Unknown and foreign VINs are not found alike.

@@ -308,9 +308,9 @@ func selectReading(ctx context.Context, t *sqldb.Tenant, vin string) (r reading,
 	return r, nil
 }
 
-// selectChanged reads the VINs of vehicles that were written after a version, up to a number of them, and the version that
+// selectChangedVINs reads the VINs of vehicles that were written after a version, up to a number of them, and the version that
 // this tells the changes up to.
-func selectChanged(ctx context.Context, t *sqldb.Tenant, after int64, limit int) (now version, vins []string, err error) {
+func selectChangedVINs(ctx context.Context, t *sqldb.Tenant, after int64, limit int) (now version, vins []string, err error) {
 	rows, err := t.Query(ctx, `SELECT i.n, i.changes, i.bumps, coalesce(v.vin, '') FROM inventory_version i
 		LEFT JOIN (SELECT dealer_group_id, vin FROM vehicle WHERE dealer_group_id = $1 AND version > $2 ORDER BY version LIMIT $3) v ON v.dealer_group_id = i.dealer_group_id
 		WHERE i.dealer_group_id = $1`, after, limit)

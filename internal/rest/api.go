@@ -36,6 +36,8 @@ type Gate struct {
 	Admit func(*Exchange) error
 	// Allow checks a declared security against the caller (401, 403).
 	Allow func(*Exchange, Security) error
+	// Renew looks at the credential again, takes no credit and sets Caller (401, 503). Callers stay what they are when it is nil.
+	Renew func(*Exchange) error
 }
 
 // Config of the API.
@@ -56,6 +58,7 @@ type API struct {
 	routes     []Route
 	codes      map[string][]string // of each operation's refusals, by its id
 	confirming map[string]bool     // operations whose answers have ConfirmedHeader, by id
+	fresh      map[string]bool     // operations whose answers have no ETag, by id
 	spec       sync.Once
 	json       []byte
 	yaml       []byte
@@ -70,7 +73,7 @@ type Route struct {
 // New makes an API without operations.
 func New(c Config) *API {
 	configureHuma()
-	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}, confirming: map[string]bool{}}
+	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}, confirming: map[string]bool{}, fresh: map[string]bool{}}
 	a.huma = humago.New(a.mux, a.document())
 	return a
 }

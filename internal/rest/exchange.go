@@ -43,6 +43,9 @@ type Exchange struct {
 	r           *http.Request
 	api         bool
 	credentials bool // the answer holds secrets
+	fresh       bool // the answer is not to be kept
+	gate        *Gate
+	security    Security // of the operation, once it is known
 	err         error
 	faults      []errs.Fault // of the query
 	beside      []errs.Fault // to be told with others
@@ -99,6 +102,16 @@ func (x *Exchange) Started() time.Time { return x.started }
 
 // Request is the request as it came.
 func (x *Exchange) Request() *http.Request { return x.r }
+
+// StillAllowed asks again, without a credit, whether the caller may do what it does: for answers that take their time.
+func (x *Exchange) StillAllowed() error {
+	if x.gate.Renew != nil {
+		if err := x.gate.Renew(x); err != nil {
+			return err
+		}
+	}
+	return x.gate.Allow(x, x.security)
+}
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -250,7 +263,7 @@ func (x *Exchange) send(whole bool) {
 // validate sets the ETag and turns the answer into 304 where the client has it already (RFC 9110 §13.1.2).
 // Tags are weak: one tag for all encodings.
 func (x *Exchange) validate(h http.Header, body []byte) []byte {
-	if !x.api || x.credentials {
+	if !x.api || x.credentials || x.fresh {
 		return body
 	}
 	tag := h.Get("Etag")
@@ -314,7 +327,7 @@ func (x *Exchange) caching(h http.Header) {
 	switch {
 	case x.credentials:
 		h["Cache-Control"] = noStore
-	case x.status >= 400:
+	case x.status >= 400 || x.fresh:
 		h["Cache-Control"] = privateNoStore
 	case h.Get("Cache-Control") == "":
 		h["Cache-Control"] = privateNoCache

@@ -125,7 +125,7 @@ func TestErrorKinds(t *testing.T) {
 		kind   errs.Kind
 		status int
 	}{
-		{errs.KindMalformed, 400}, {errs.KindUnauthenticated, 401}, {errs.KindForbidden, 403}, {errs.KindNotFound, 404}, {errs.KindConflict, 409},
+		{errs.KindMalformed, 400}, {errs.KindUnauthenticated, 401}, {errs.KindForbidden, 403}, {errs.KindNotFound, 404}, {errs.KindConflict, 409}, {errs.KindExpired, 410},
 		{errs.KindTooLarge, 413}, {errs.KindInvalid, 422}, {errs.KindRateLimited, 429}, {errs.KindUnavailable, 503},
 	} {
 		e := errs.New(c.kind, "code_of_test", "What went wrong.")

@@ -150,7 +150,8 @@ const ifNoneMatch = "If-None-Match"
 // documentResponses adds what the exchange does to every answer, and leaves out what the library only supposes.
 func (a *API) documentResponses(op *huma.Operation, limited bool) {
 	statuses := statusesOf(a.codes[op.OperationID])
-	if op.Method == http.MethodGet && limited {
+	tagged := op.Method == http.MethodGet && limited && !a.fresh[op.OperationID]
+	if tagged {
 		op.Parameters = append(op.Parameters, &huma.Param{Ref: "#/components/parameters/" + ifNoneMatch})
 		op.Responses["304"] = &huma.Response{Description: "Not Modified: the client has this answer."}
 	}
@@ -160,7 +161,7 @@ func (a *API) documentResponses(op *huma.Operation, limited bool) {
 			delete(op.Responses, code)
 			continue
 		}
-		documentHeaders(op.Method, status, limited, res)
+		documentHeaders(tagged, status, limited, res)
 		if a.confirming[op.OperationID] && status < 300 {
 			res.Headers[ConfirmedHeader] = &huma.Header{Ref: "#/components/headers/" + ConfirmedHeader}
 		}
@@ -170,7 +171,7 @@ func (a *API) documentResponses(op *huma.Operation, limited bool) {
 	}
 }
 
-func documentHeaders(method string, status int, limited bool, res *huma.Response) {
+func documentHeaders(tagged bool, status int, limited bool, res *huma.Response) {
 	kept := map[string]*huma.Header{}
 	names := []string{"X-Request-Id"}
 	if limited {
@@ -180,7 +181,7 @@ func documentHeaders(method string, status int, limited bool, res *huma.Response
 	case http.StatusCreated:
 		kept["Location"] = header("Path of the new record.", "string")
 	case http.StatusOK, http.StatusNotModified:
-		if limited && method == http.MethodGet {
+		if tagged {
 			names = append(names, "ETag")
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:

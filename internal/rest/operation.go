@@ -98,6 +98,7 @@ type Operation struct {
 	Also        int      // another status of success with the same body, 0 for none
 	Codes       []string // of refusals, beyond those every operation of its shape has
 	Credentials bool     // the answer holds secrets: no-store
+	Fresh       bool     // the answer is worth nothing a moment later: no ETag, not to be stored
 	Confirms    bool     // the answer says how the change came into force (ConfirmedHeader)
 	Upload      *Upload  // the body is a stream of any type; nil for JSON
 	// Answer documents the body of success by its type, for a handler that writes it as bytes.
@@ -115,13 +116,13 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 	}
 	a.routes = append(a.routes, Route{op.Method, path, op.Security})
 	a.codes[op.ID] = codesOf[I](op)
-	a.confirming[op.ID] = op.Confirms
+	a.confirming[op.ID], a.fresh[op.ID] = op.Confirms, op.Fresh
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	params := queryParams(reflect.TypeFor[I]())
 	gate := func(ctx huma.Context, next func(huma.Context)) {
 		_, w := humago.Unwrap(ctx)
 		x := w.(*Exchange)
-		x.credentials = op.Credentials
+		x.credentials, x.fresh, x.gate, x.security = op.Credentials, op.Fresh, &a.Gate, op.Security
 		err := a.Gate.Allow(x, op.Security)
 		if err == nil && takesBody {
 			err = checkBody(x.r)

@@ -68,6 +68,8 @@ func statusOf(k errs.Kind) int {
 		return http.StatusNotFound
 	case errs.KindConflict:
 		return http.StatusConflict
+	case errs.KindExpired:
+		return http.StatusGone
 	case errs.KindTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case errs.KindRateLimited:
@@ -274,6 +276,7 @@ var ProblemTypes = []ProblemType{
 	{"too_many_rules", "Too many rules", 409, "The dealer group has as many rules as it may have."},
 	{"ssh_key_exists", "SSH key known", 409, "The integration has this SSH public key already; the detail says which one it is."},
 	{"too_many_ssh_keys", "Too many SSH keys", 409, "The integration has as many SSH public keys as it may have."},
+	{"cursor_expired", "Cursor expired", 410, "Changes since this cursor are not known any more: a backup was restored, or an older version of the server was at work. Start again without since."},
 	{"too_large", "Body too large", 413, "The body is larger than this call accepts (1 MiB for JSON)."},
 	{"unsupported_media_type", "Unsupported media type", 415, "Send the body as JSON with Content-Type: application/json."},
 	{"invalid", "Invalid content", 422, "The request was read but its content can't be accepted; errors lists every fault."},

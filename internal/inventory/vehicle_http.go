@@ -62,14 +62,7 @@ type patchInput struct {
 	Body VehiclePatch
 }
 
-// encoded is an answer that is JSON already.
-type encoded struct {
-	Status      int
-	ContentType string `header:"Content-Type"`
-	ETag        string `header:"ETag"`
-	Location    string `header:"Location"`
-	Body        []byte
-}
+type encoded = rest.Encoded
 
 const jsonType = "application/json"
 
@@ -141,7 +134,7 @@ func (s *Stock) listed(ctx context.Context, p auth.Principal, f Filter, at rest.
 	if err != nil {
 		return nil, err
 	}
-	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: page.ETag, Body: page.Body}, nil
+	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: page.ETag, Body: page.Body, Zip: &page.zip}, nil
 }
 
 func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*encoded, error) {

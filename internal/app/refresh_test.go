@@ -60,16 +60,16 @@ func TestRefreshesAreJobs(t *testing.T) {
 	tenant := s.stores.Stock.Tenant("g")
 	var id string
 	err := tenant.Transact(t.Context(), func(tx *sqldb.Tenant) error {
-		w, err := s.Stock.Writer(t.Context(), tx, inventory.Source{Name: inventory.SourceImport})
-		if err != nil {
-			return err
-		}
 		changes := make([]vehicle.Change, 2001)
 		for i := range changes {
 			changes[i].VIN = "1FTEW1EF8HF" + string([]byte{'0' + byte(i/1000), '0' + byte(i/100%10), '0' + byte(i/10%10), '0' + byte(i%10), '0', '0'})
 			changes[i].Put(vehicle.Make, "Ford")
 		}
-		if _, err := w.Apply(t.Context(), changes); err != nil {
+		err := s.Stock.Write(t.Context(), tx, inventory.Source{Name: inventory.SourceImport}, func(w *inventory.Writer) error {
+			_, err := w.Apply(t.Context(), changes)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		r, err := s.Stock.StartRefresh(t.Context(), tx, audit.System("test"), inventory.RefreshRules, false)

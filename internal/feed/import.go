@@ -91,11 +91,7 @@ func (im *Importer) run(ctx context.Context, t *sqldb.Tenant, in Import) (Report
 		return Report{}, err
 	}
 	err = t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		w, err := im.Stock.Writer(ctx, tx, l.from)
-		if err != nil {
-			return err
-		}
-		if err := l.apply(ctx, tx, w); err != nil {
+		if err := im.Stock.Write(ctx, tx, l.from, func(w *inventory.Writer) error { return l.apply(ctx, tx, w) }); err != nil {
 			return err
 		}
 		r.complete(l)

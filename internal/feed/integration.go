@@ -205,11 +205,7 @@ func (f *Feeds) DeleteIntegration(ctx context.Context, t *sqldb.Tenant, by audit
 			return err
 		}
 		from := inventory.Source{Name: stored.Type, IntegrationID: id, ActorType: by.Type, ActorID: by.ID, ActorName: by.Name}
-		w, err := f.Stock.Writer(ctx, tx, from)
-		if err != nil {
-			return err
-		}
-		if err := w.Abandon(ctx); err != nil {
+		if err := f.Stock.Write(ctx, tx, from, func(w *inventory.Writer) error { return w.Abandon(ctx) }); err != nil {
 			return err
 		}
 		if err := lockIntegration(ctx, tx, id); err != nil {

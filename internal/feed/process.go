@@ -243,22 +243,9 @@ func (p *processing) judge(ctx context.Context, lists func(vin string) bool) err
 // commit writes what a file does, whole or not at all: its rows, what it does not list, and its log.
 func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant, w *inventory.Writer) error) error {
 	err := p.t.Transact(ctx, func(tx *sqldb.Tenant) error {
-		w, err := p.f.Stock.Writer(ctx, tx, p.source())
-		if err != nil {
+		if err := p.f.Stock.Write(ctx, tx, p.source(), func(w *inventory.Writer) error { return p.write(ctx, tx, w, rows) }); err != nil {
 			return err
 		}
-		if err := rows(tx, w); err != nil {
-			return err
-		}
-		if err := p.leave(ctx, w); err != nil {
-			return err
-		}
-		if p.refresh {
-			if err := w.RefreshAll(ctx); err != nil {
-				return err
-			}
-		}
-		p.ruled(w)
 		p.run.Status, p.run.Counts.Missing, p.run.Counts.Sold = RunCompleted, p.absent.missing(), p.absent.sold()
 		p.run.Report.Moved = int64(len(p.absent.moved))
 		p.f.finish(&p.run)
@@ -281,6 +268,23 @@ func (p *processing) commit(ctx context.Context, rows func(tx *sqldb.Tenant, w *
 		p.f.ended(&p.run)
 	}
 	return err
+}
+
+// write brings into the inventory what a file says, and what it does not say.
+func (p *processing) write(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writer, rows func(tx *sqldb.Tenant, w *inventory.Writer) error) error {
+	if err := rows(tx, w); err != nil {
+		return err
+	}
+	if err := p.leave(ctx, w); err != nil {
+		return err
+	}
+	if p.refresh {
+		if err := w.RefreshAll(ctx); err != nil {
+			return err
+		}
+	}
+	p.ruled(w)
+	return nil
 }
 
 // leave counts and retires what the file does not list.

@@ -308,12 +308,13 @@ func (w *Writer) write(ctx context.Context) error {
 	if len(w.inserts)+len(w.updates)+len(w.records) == 0 && !merged {
 		return nil
 	}
-	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeHistory, w.storeCounts} {
+	w.wrote = true
+	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeHistory} {
 		if err := store(ctx); err != nil {
 			return err
 		}
 	}
-	return bumpVersion(ctx, w.tx)
+	return nil
 }
 
 // count are the kept counters of a dealership, or a change to them.

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -40,22 +41,19 @@ func importFile(b testing.TB, s *Stock, t *sqldb.Tenant, changes []vehicle.Chang
 func importOf(b testing.TB, s *Stock, t *sqldb.Tenant, integrationID string, changes []vehicle.Change) (outcomes [4]int) {
 	b.Helper()
 	err := t.Transact(b.Context(), func(tx *sqldb.Tenant) error {
-		w, err := s.Writer(b.Context(), tx, Source{Name: SourceImport, IntegrationID: integrationID, File: "stock.csv"})
-		if err != nil {
-			return err
-		}
-		for len(changes) > 0 {
-			n := min(1000, len(changes))
-			list, err := w.Apply(b.Context(), changes[:n])
-			if err != nil {
-				return err
+		from := Source{Name: SourceImport, IntegrationID: integrationID, File: "stock.csv"}
+		return s.Write(b.Context(), tx, from, func(w *Writer) error {
+			for some := range slices.Chunk(changes, 1000) {
+				list, err := w.Apply(b.Context(), some)
+				if err != nil {
+					return err
+				}
+				for _, o := range list {
+					outcomes[o]++
+				}
 			}
-			for _, o := range list {
-				outcomes[o]++
-			}
-			changes = changes[n:]
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		b.Fatal(err)

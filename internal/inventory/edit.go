@@ -27,24 +27,22 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, fro
 		if err := s.place(ctx, tx, &c, from); err != nil {
 			return err
 		}
-		w, err := s.Writer(ctx, tx, from)
-		if err != nil {
-			return err
-		}
-		w.override = override
-		outcomes, err := w.Apply(ctx, []vehicle.Change{c})
-		if err != nil {
-			return err
-		}
-		if outcomes[0] == LeftOut {
-			return errNoVehicle
-		}
-		v, outcome = w.stored[c.VIN], outcomes[0]
-		set := w.said // where a PATCH has written before
-		if override {
-			set = c.Present
-		}
-		return s.noteOverrides(ctx, tx, v, set, from)
+		return s.Write(ctx, tx, from, func(w *Writer) error {
+			w.override = override
+			outcomes, err := w.Apply(ctx, []vehicle.Change{c})
+			if err != nil {
+				return err
+			}
+			if outcomes[0] == LeftOut {
+				return errNoVehicle
+			}
+			v, outcome = w.stored[c.VIN], outcomes[0]
+			set := w.said // where a PATCH has written before
+			if override {
+				set = c.Present
+			}
+			return s.noteOverrides(ctx, tx, v, set, from)
+		})
 	})
 	if err == nil {
 		s.Committed(t.Group())

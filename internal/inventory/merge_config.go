@@ -194,7 +194,7 @@ func (s *Stock) DeleteMergeConfig(ctx context.Context, t *sqldb.Tenant, by audit
 		if err := s.recordMergeConfig(ctx, tx, by, "merge_config.deleted", &c); err != nil {
 			return err
 		}
-		if err := bumpVersion(ctx, tx); err != nil { // pages of it are in memory
+		if err := raiseBumps(ctx, tx); err != nil { // pages of it are in memory
 			return err
 		}
 		r, err := s.newRefresh(ctx, tx, by, RefreshMerge, false)

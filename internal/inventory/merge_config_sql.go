@@ -102,5 +102,5 @@ func activateViews(ctx context.Context, tx *sqldb.Tenant, refreshID string) erro
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		return err
 	}
-	return bumpVersion(ctx, tx)
+	return raiseBumps(ctx, tx)
 }

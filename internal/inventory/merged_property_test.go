@@ -178,7 +178,7 @@ func mergedRowsFollow(t interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := s.Writer(t.Context(), tenant, Source{Name: SourceAPI})
+	w, err := s.writer(t.Context(), tenant, Source{Name: SourceAPI})
 	if err != nil {
 		t.Fatal(err)
 	}

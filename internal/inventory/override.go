@@ -102,40 +102,41 @@ var errNoOverride = rest.NotFound("override")
 // that no source but the API describes keeps its values. Not found for a field that is not overridden.
 func (s *Stock) Release(ctx context.Context, t *sqldb.Tenant, vin, field string, from Source) error {
 	err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
-		w, err := s.Writer(ctx, tx, from)
-		if err != nil {
-			return err
-		}
-		v, err := selectVehicle(ctx, tx, vin, w.days)
-		if err != nil {
-			return err
-		}
-		release := v.Overrides
-		if field != "" {
-			f, known := vehicle.FieldNamed(field)
-			if !known || !v.Overrides.Has(f) {
-				return errNoOverride
-			}
-			release = vehicle.FieldsOf(f)
-		}
-		if release.Empty() {
-			return nil
-		}
-		if err := w.release(ctx, vin, release); err != nil {
-			return err
-		}
-		if err := forgetOverrides(ctx, tx, vin, w.stored[vin].Overrides); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx.DB(), tx.Group(), s.now(), audit.Event{
-			Name: "vehicle.overrides_released", Actor: audit.Actor{Type: from.ActorType, ID: from.ActorID, Name: from.ActorName},
-			SubjectType: "vehicle", SubjectID: vin, Detail: map[string]any{"fields": release.Names()},
-		})
+		return s.Write(ctx, tx, from, func(w *Writer) error { return w.releaseOf(ctx, vin, field) })
 	})
 	if err == nil {
 		s.Committed(t.Group())
 	}
 	return err
+}
+
+// releaseOf takes one override, or all with "", off a vehicle, with a trail.
+func (w *Writer) releaseOf(ctx context.Context, vin, field string) error {
+	v, err := selectVehicle(ctx, w.tx, vin, w.days)
+	if err != nil {
+		return err
+	}
+	release := v.Overrides
+	if field != "" {
+		f, known := vehicle.FieldNamed(field)
+		if !known || !v.Overrides.Has(f) {
+			return errNoOverride
+		}
+		release = vehicle.FieldsOf(f)
+	}
+	if release.Empty() {
+		return nil
+	}
+	if err := w.release(ctx, vin, release); err != nil {
+		return err
+	}
+	if err := forgetOverrides(ctx, w.tx, vin, w.stored[vin].Overrides); err != nil {
+		return err
+	}
+	return audit.Record(ctx, w.tx.DB(), w.tx.Group(), w.stock.now(), audit.Event{
+		Name: "vehicle.overrides_released", Actor: audit.Actor{Type: w.from.ActorType, ID: w.from.ActorID, Name: w.from.ActorName},
+		SubjectType: "vehicle", SubjectID: vin, Detail: map[string]any{"fields": release.Names()},
+	})
 }
 
 // release takes overrides off a vehicle.

@@ -227,15 +227,15 @@ func TestFaultyRowsAreReadAgain(t *testing.T) {
 	fine.Hash, faulty.Hash = 7, 8
 	for range 2 {
 		h.within(func(tx *sqldb.Tenant) error {
-			w, err := h.stock.Writer(t.Context(), tx, feedOf(integration))
+			err := h.stock.Write(t.Context(), tx, feedOf(integration), func(w *Writer) error {
+				_, err := w.Apply(t.Context(), []vehicle.Change{fine, faulty})
+				if f := w.RuleFaults(); len(f) != 1 || f[0].Count != 1 || f[0].VIN != sedan || f[0].Rule.Name != "From MSRP" {
+					t.Errorf("faults: %+v", f)
+				}
+				return err
+			})
 			if err != nil {
 				return err
-			}
-			if _, err := w.Apply(t.Context(), []vehicle.Change{fine, faulty}); err != nil {
-				return err
-			}
-			if f := w.RuleFaults(); len(f) != 1 || f[0].Count != 1 || f[0].VIN != sedan || f[0].Rule.Name != "From MSRP" {
-				t.Errorf("faults: %+v", f)
 			}
 			known, err := h.stock.Known(t.Context(), tx, feedOf(integration), []string{truck, sedan})
 			if err != nil || known[truck] != 7 || known[sedan] != 0 {

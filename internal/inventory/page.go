@@ -78,13 +78,22 @@ type pages struct {
 }
 
 type groupVersion struct {
-	mu     sync.Mutex
-	n      int64
-	readAt time.Time
-	writes int64 // known of in this process
+	mu      sync.Mutex
+	seen    version
+	readAt  time.Time
+	writes  int64 // known of in this process
+	reading *versionReading
 
 	days   calendar // as of daysOf; nil before the first use
 	daysOf int64
+}
+
+// versionReading is under way, for all who want to know what it will tell.
+type versionReading struct {
+	writes int64 // known of when it began
+	done   chan struct{}
+	seen   version
+	err    error
 }
 
 func newPages(maxBytes int64) *pages {
@@ -134,33 +143,58 @@ func (p *pages) expire(group string) {
 	g.mu.Unlock()
 }
 
-// version of the group's inventory, at most versionAge old and never older than a write this process knows of.
-func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (int64, error) {
+// version of the group's inventory, at most versionAge old and never older than a write this process knows of. However many
+// ask, it is read by one of them.
+func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (version, error) {
 	g := p.of(t.Group())
 	g.mu.Lock()
-	n, writes, age := g.n, g.writes, now.Sub(g.readAt)
+	if age := now.Sub(g.readAt); age >= 0 && age < versionAge {
+		defer g.mu.Unlock()
+		return g.seen, nil
+	}
+	r := g.reading
+	if r == nil || r.writes != g.writes { // else a write came in between, and what it tells may be from before that
+		r = &versionReading{writes: g.writes, done: make(chan struct{})}
+		g.reading = r
+		go g.read(context.WithoutCancel(ctx), t, r, now)
+	}
 	g.mu.Unlock()
-	if age >= 0 && age < versionAge {
-		return n, nil
+	select {
+	case <-r.done:
+		return r.seen, r.err
+	case <-ctx.Done():
+		return version{}, ctx.Err()
 	}
-	n, err := selectVersion(ctx, t)
-	if err != nil {
-		return 0, err
-	}
+}
+
+// read reads the version for all who wait for it: whoever asked first may leave.
+func (g *groupVersion) read(ctx context.Context, t *sqldb.Tenant, r *versionReading, now time.Time) {
+	defer close(r.done)
+	v, err := selectVersion(ctx, t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.n = max(g.n, n)       // of two readings at once the older may end last
-	if g.writes == writes { // else a write came in between, and what was read may be from before it
+	if g.reading == r {
+		g.reading = nil
+	}
+	if r.err = err; err != nil {
+		return
+	}
+	if v.n > g.seen.n { // of two readings at once the older may end last
+		g.seen = v
+	}
+	if g.writes == r.writes {
 		g.readAt = now
 	}
-	return g.n, nil
+	r.seen = g.seen
 }
 
 // saw makes sure that nobody is shown an older version than one that has been shown.
-func (p *pages) saw(group string, version int64) {
+func (p *pages) saw(group string, v version) {
 	g := p.of(group)
 	g.mu.Lock()
-	g.n = max(g.n, version)
+	if v.n > g.seen.n {
+		g.seen = v
+	}
 	g.mu.Unlock()
 }
 
@@ -170,7 +204,7 @@ func (s *Stock) recentCalendar(ctx context.Context, t *sqldb.Tenant) (calendar, 
 	if err != nil {
 		return nil, err
 	}
-	return s.calendarAt(ctx, t, version)
+	return s.calendarAt(ctx, t, version.n)
 }
 
 // calendarAt is at least as new as a version that has been read.
@@ -199,7 +233,7 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 	if err != nil {
 		return nil, err
 	}
-	key := pageKey{t.Group(), version, f, at}
+	key := pageKey{t.Group(), version.n, f, at}
 	if page := s.pages.get(key, now); page != nil {
 		return page, nil
 	}
@@ -208,7 +242,7 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 		return nil, err
 	}
 	s.pages.saw(t.Group(), version)
-	if key.version = version; whole {
+	if key.version = version.n; whole {
 		s.pages.put(key, page)
 	}
 	return page, nil
@@ -216,21 +250,21 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 
 // fill makes a page between two equal readings of the version, so that its parts belong together. When writes
 // never pause it settles for what it got, which is not whole and not to be kept.
-func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (page *Page, version int64, whole bool, err error) {
-	if version, err = selectVersion(ctx, t); err != nil {
-		return nil, 0, false, err
+func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, now time.Time) (page *Page, v version, whole bool, err error) {
+	if v, err = selectVersion(ctx, t); err != nil {
+		return nil, v, false, err
 	}
 	for range 5 {
-		if page, err = s.makePage(ctx, t, f, at, version, now); err != nil {
-			return nil, 0, false, err
+		if page, err = s.makePage(ctx, t, f, at, v.n, now); err != nil {
+			return nil, v, false, err
 		}
 		after, err := selectVersion(ctx, t)
-		if err != nil || after == version {
+		if err != nil || after == v {
 			return page, after, err == nil, err
 		}
-		version = after
+		v = after
 	}
-	return page, version, false, nil
+	return page, v, false, nil
 }
 
 func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, version int64, now time.Time) (*Page, error) {

@@ -212,18 +212,19 @@ func (s *Stock) refreshBatch(ctx context.Context, tx *sqldb.Tenant, r *Refresh) 
 	if err != nil {
 		return err
 	}
-	w, err := s.Writer(ctx, tx, Source{Name: sourceRule, ActorType: r.By.Type, ActorID: r.By.ID, ActorName: r.By.Name})
+	from := Source{Name: sourceRule, ActorType: r.By.Type, ActorID: r.By.ID, ActorName: r.By.Name}
+	err = s.Write(ctx, tx, from, func(w *Writer) error {
+		refresh := w.Refresh
+		if r.Dry {
+			refresh = w.preview
+		}
+		err := refresh(ctx, vins, r.note)
+		r.Findings.addFaults(w.faults.list)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	refresh := w.Refresh
-	if r.Dry {
-		refresh = w.preview
-	}
-	if err := refresh(ctx, vins, r.note); err != nil {
-		return err
-	}
-	r.Findings.addFaults(w.faults.list)
 	r.Done += int64(len(vins))
 	if len(vins) > 0 {
 		r.after = vins[len(vins)-1]

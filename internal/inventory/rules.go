@@ -11,7 +11,7 @@ import (
 
 // Unruled is what a vehicle shows before any rule, and what rules are told of it; not found for unknown and foreign VINs.
 func (s *Stock) Unruled(ctx context.Context, t *sqldb.Tenant, vin string) (vehicle.Values, vehicle.Ruling, error) {
-	w, err := s.Writer(ctx, t, Source{})
+	w, err := s.writer(ctx, t, Source{})
 	if err != nil {
 		return vehicle.Values{}, vehicle.Ruling{}, err
 	}

@@ -28,19 +28,16 @@ func feedOf(integrationID string) Source {
 
 // apply brings changes in with a writer of their own.
 func apply(ctx context.Context, s *Stock, tx *sqldb.Tenant, changes []vehicle.Change, from Source) ([]Outcome, error) {
-	w, err := s.Writer(ctx, tx, from)
-	if err != nil {
-		return nil, err
-	}
-	return w.Apply(ctx, changes)
+	var outcomes []Outcome
+	err := s.Write(ctx, tx, from, func(w *Writer) (err error) {
+		outcomes, err = w.Apply(ctx, changes)
+		return err
+	})
+	return outcomes, err
 }
 
 func retire(ctx context.Context, s *Stock, tx *sqldb.Tenant, vins []string, from Source) error {
-	w, err := s.Writer(ctx, tx, from)
-	if err != nil {
-		return err
-	}
-	return w.Retire(ctx, vins)
+	return s.Write(ctx, tx, from, func(w *Writer) error { return w.Retire(ctx, vins) })
 }
 
 // feeds applies one source's changes a minute later.
@@ -215,11 +212,7 @@ func TestRowsAreKnownAgain(t *testing.T) {
 		if err := h.stock.EachListing(t.Context(), tx, integration, func(l Listing) { missing = append(missing, l) }); err != nil {
 			return err
 		}
-		w, err := h.stock.Writer(t.Context(), tx, a)
-		if err != nil {
-			return err
-		}
-		return w.Miss(t.Context(), missing, h.now)
+		return h.stock.Write(t.Context(), tx, a, func(w *Writer) error { return w.Miss(t.Context(), missing, h.now) })
 	})
 	if len(known()) != 0 {
 		t.Errorf("a vehicle that was missed must be read again: %v", known())
@@ -306,7 +299,7 @@ func TestStoredViewFollowsFromTheSources(t *testing.T) {
 			if _, err := s.StartRefresh(ctx, tx, audit.System("test"), RefreshRules, false); err != nil {
 				return err
 			}
-			w, err := s.Writer(ctx, tx, Source{})
+			w, err := s.writer(ctx, tx, Source{})
 			if err != nil {
 				return err
 			}

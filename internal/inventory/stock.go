@@ -127,9 +127,9 @@ func (s *Stock) Count(ctx context.Context, t *sqldb.Tenant, dealershipID string)
 }
 
 // Bump tells, in the transaction of another write, that what the group's inventory shows may have changed.
-func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return bumpVersion(ctx, tx) }
+func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return raiseBumps(ctx, tx) }
 
-// Committed makes this process show a group's writes at once; call it after the transaction that held a Writer
+// Committed makes this process show a group's writes at once; call it after the transaction that held a Write
 // or Bump. Without it they are shown within half a second.
 func (s *Stock) Committed(group string) { s.pages.expire(group) }
 

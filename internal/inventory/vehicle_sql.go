@@ -19,9 +19,9 @@ const (
 )
 
 const vehicleColumns = `vin, dealership_id, status, source_integration_id, lot_since, sold_at, relisted_at, created_at, updated_at, entries, overrides,
-	search, origin, made, document`
+	search, origin, made, document, version`
 
-const numVehicleColumns = 15
+const numVehicleColumns = 16
 
 // insertHistory shares what all entries of a batch have in common; each row has five of its own.
 func insertHistory(rows int) string {
@@ -63,7 +63,7 @@ func insertVehicles(rows int) string {
 		ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, status = excluded.status,
 		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
 		relisted_at = excluded.relisted_at, updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides,
-		search = excluded.search, origin = excluded.origin, made = excluded.made, document = excluded.document`
+		search = excluded.search, origin = excluded.origin, made = excluded.made, document = excluded.document, version = excluded.version`
 }
 
 // Statements of the two sizes used, so that they are prepared once.
@@ -117,18 +117,18 @@ func (w *Writer) insertVehicles(ctx context.Context) error {
 	return statements.insert(ctx, w.tx, len(w.inserts), func(args []any, row int) []any {
 		v := w.inserts[row]
 		return append(args, v.VIN, text(v.Values[vehicle.DealershipID]), v.Values[vehicle.Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt),
-			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, v.made, w.document(v))
+			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, v.made, w.document(v), w.version)
 	})
 }
 
 // updateVehicle leaves alone what stands in indexes: writing the same value there costs as much as a new one.
 const updateVehicle = `UPDATE vehicle SET source_integration_id = $3, lot_since = $4, sold_at = $5, relisted_at = $6, updated_at = $7, entries = $8,
-	overrides = $9, made = $10, document = $11 WHERE dealer_group_id = $1 AND vin = $2`
+	overrides = $9, made = $10, document = $11, version = $12 WHERE dealer_group_id = $1 AND vin = $2`
 
 func (w *Writer) updateVehicles(ctx context.Context) error {
 	for _, v := range w.updates {
 		_, err := w.tx.Exec(ctx, updateVehicle, v.VIN, text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.RelistedAt), sqldb.At(v.UpdatedAt),
-			v.entries, strings.Join(v.Overrides.Names(), ","), v.made, w.document(v))
+			v.entries, strings.Join(v.Overrides.Names(), ","), v.made, w.document(v), w.version)
 		if err != nil {
 			return err
 		}
@@ -267,6 +267,9 @@ func countHeld(ctx context.Context, t *sqldb.Tenant, dealershipID string) (n int
 
 func (w *Writer) storeCounts(ctx context.Context) error {
 	for id, n := range w.counts {
+		if *n == (count{}) {
+			continue
+		}
 		_, err := w.tx.Exec(ctx, `INSERT INTO inventory_count AS k (dealer_group_id, dealership_id, total, active, active_new, active_used, price_count, price_cents,
 			mileage_count, mileage_sum, lot_since_sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 			ON CONFLICT (dealer_group_id, dealership_id) DO UPDATE SET total = k.total + excluded.total, active = k.active + excluded.active,
@@ -298,9 +301,29 @@ func selectCounts(ctx context.Context, t *sqldb.Tenant) (counts, error) {
 	return out, nil
 }
 
-func bumpVersion(ctx context.Context, tx *sqldb.Tenant) error {
-	_, err := tx.Exec(ctx, `INSERT INTO inventory_version AS v (dealer_group_id, n) VALUES ($1, 1)
-		ON CONFLICT (dealer_group_id) DO UPDATE SET n = v.n + 1`)
+// version of a group's inventory.
+type version struct {
+	n       int64 // rises with everything that changes what it shows
+	changes int64 // of these, with what was written to vehicles, which carry it
+	bumps   int64 // of these, with what changes how vehicles are shown
+}
+
+// strays are changes by a program that does not note versions in vehicles, as the one before this.
+func (v version) strays() int64 { return v.n - v.changes - v.bumps }
+
+// raiseChanges makes known what a Writer has written, whose number is only its own while it has the inventory's lock.
+func raiseChanges(ctx context.Context, tx *sqldb.Tenant, changes int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO inventory_version AS v (dealer_group_id, n, changes) VALUES ($1, 1, $2)
+		ON CONFLICT (dealer_group_id) DO UPDATE SET n = v.n + 1, changes = excluded.changes`, changes)
+	if err != nil {
+		return fmt.Errorf("raise version: %w", err)
+	}
+	return nil
+}
+
+func raiseBumps(ctx context.Context, tx *sqldb.Tenant) error {
+	_, err := tx.Exec(ctx, `INSERT INTO inventory_version AS v (dealer_group_id, n, bumps) VALUES ($1, 1, 1)
+		ON CONFLICT (dealer_group_id) DO UPDATE SET n = v.n + 1, bumps = v.bumps + 1`)
 	if err != nil {
 		return fmt.Errorf("raise version: %w", err)
 	}
@@ -308,9 +331,10 @@ func bumpVersion(ctx context.Context, tx *sqldb.Tenant) error {
 }
 
 // selectVersion is 0 for a group whose inventory nothing was ever written to.
-func selectVersion(ctx context.Context, t *sqldb.Tenant) (n int64, err error) {
-	err = t.QueryRow(ctx, `SELECT coalesce(max(n), 0) FROM inventory_version WHERE dealer_group_id = $1`).Scan(&n)
-	return n, err
+func selectVersion(ctx context.Context, t *sqldb.Tenant) (v version, err error) {
+	err = t.QueryRow(ctx, `SELECT coalesce(max(n), 0), coalesce(max(changes), 0), coalesce(max(bumps), 0) FROM inventory_version
+		WHERE dealer_group_id = $1`).Scan(&v.n, &v.changes, &v.bumps)
+	return v, err
 }
 
 func raiseEdition(ctx context.Context, tx *sqldb.Tenant) error {

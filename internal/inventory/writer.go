@@ -26,6 +26,9 @@ type Writer struct {
 	faults   ruleFaults
 	authors  authors
 	scratch  []byte
+	version  int64  // of the vehicles it writes
+	wrote    bool   // something may show differently
+	counts   counts // what it changes of the kept counters
 	batch
 }
 
@@ -38,7 +41,6 @@ type batch struct {
 	records []*record
 	marks   []*record // records whose marks alone change
 	history []entry
-	counts  counts
 }
 
 // entry is one row of history.
@@ -51,10 +53,25 @@ type entry struct {
 	line    int
 }
 
-// Writer begins writing for a source, joining the caller's transaction; until it ends nobody else writes to the group's
-// inventory. Call Committed when that has ended.
-func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Writer, error) {
-	w := &Writer{stock: s, tx: tx, from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond)}
+// Write lets f write for a source, joining the caller's transaction; until that ends nobody else writes to the group's
+// inventory. Counters and version, for which changes of other things wait, are written last. Call Committed when the
+// transaction has ended.
+func (s *Stock) Write(ctx context.Context, tx *sqldb.Tenant, from Source, f func(w *Writer) error) error {
+	w, err := s.writer(ctx, tx, from)
+	if err != nil {
+		return err
+	}
+	if err := f(w); err != nil || !w.wrote {
+		return err
+	}
+	if err := w.storeCounts(ctx); err != nil {
+		return err
+	}
+	return raiseChanges(ctx, tx, w.version)
+}
+
+func (s *Stock) writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Writer, error) {
+	w := &Writer{stock: s, tx: tx, from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond), counts: counts{}}
 	w.authors.self = author{from.Name, from.ActorType, from.ActorID, from.ActorName, from.File}
 	err := tx.Lock(ctx, sqldb.LockInventory)
 	if err != nil {
@@ -66,6 +83,11 @@ func (s *Stock) Writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Wri
 	if w.rules, err = s.rules(ctx, tx); err != nil {
 		return nil, err
 	}
+	before, err := selectVersion(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	w.version = before.changes + 1
 	configs, err := selectMergeConfigs(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -88,7 +110,7 @@ func (s *Stock) rules(ctx context.Context, t *sqldb.Tenant) (vehicle.Rules, erro
 
 // begin reads what a batch needs to know.
 func (w *Writer) begin(ctx context.Context, vins []string) (err error) {
-	w.batch = batch{counts: counts{}}
+	w.batch = batch{}
 	w.stored, err = selectBatch(ctx, w.tx, vins, w.days)
 	return err
 }

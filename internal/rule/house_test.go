@@ -191,14 +191,13 @@ func (h *house) history(vin string) (out []string) {
 func (h *house) file(changes ...vehicle.Change) {
 	h.Helper()
 	err := h.tenant().Transact(h.Context(), func(tx *sqldb.Tenant) error {
-		w, err := h.stock.Writer(h.Context(), tx, inventory.Source{Name: "vauto", IntegrationID: ours, ActorType: "integration", ActorID: ours, ActorName: "Nightly", File: "f.csv"})
-		if err != nil {
-			return err
-		}
-		if _, err := w.Apply(h.Context(), changes); err != nil {
-			return err
-		}
-		return w.RefreshAll(h.Context())
+		from := inventory.Source{Name: "vauto", IntegrationID: ours, ActorType: "integration", ActorID: ours, ActorName: "Nightly", File: "f.csv"}
+		return h.stock.Write(h.Context(), tx, from, func(w *inventory.Writer) error {
+			if _, err := w.Apply(h.Context(), changes); err != nil {
+				return err
+			}
+			return w.RefreshAll(h.Context())
+		})
 	})
 	h.stock.Committed(ours)
 	if err != nil {

@@ -32,7 +32,9 @@ func BenchmarkHotPage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := NewServer(b.Context(), c, stores, "bench", slog.New(slog.NewJSONHandler(log, nil)))
+	logger, flush := NewLog(log, slog.LevelInfo)
+	defer flush()
+	s, err := NewServer(b.Context(), c, stores, "bench", logger)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +27,7 @@ type observer struct {
 	files    *prometheus.CounterVec
 	rows     *prometheus.CounterVec
 	registry *prometheus.Registry
+	routes   sync.Map // pattern → *routeMetrics
 }
 
 func newObserver(log *slog.Logger) *observer {
@@ -80,39 +83,67 @@ func (o *observer) fileEnded(status string, c feed.Counts) {
 	}
 }
 
+// routeMetrics are those of one route, looked up once.
+type routeMetrics struct {
+	seconds  prometheus.Observer
+	statuses [600]atomic.Pointer[prometheus.Counter]
+}
+
+func (o *observer) of(route string) *routeMetrics {
+	if m, ok := o.routes.Load(route); ok {
+		return m.(*routeMetrics)
+	}
+	m, _ := o.routes.LoadOrStore(route, &routeMetrics{seconds: o.seconds.WithLabelValues(route)})
+	return m.(*routeMetrics)
+}
+
+func (o *observer) answers(m *routeMetrics, route string, status int) prometheus.Counter {
+	if status < 0 || status >= len(m.statuses) {
+		return o.requests.WithLabelValues(route, strconv.Itoa(status))
+	}
+	if c := m.statuses[status].Load(); c != nil {
+		return *c
+	}
+	c := o.requests.WithLabelValues(route, strconv.Itoa(status))
+	m.statuses[status].Store(&c)
+	return c
+}
+
 func (o *observer) observe(x *rest.Exchange) {
 	route := x.Route()
 	if route == "" {
 		route = "none"
 	}
-	took := time.Since(x.Started())
-	o.requests.WithLabelValues(route, strconv.Itoa(x.Status())).Inc()
-	o.seconds.WithLabelValues(route).Observe(took.Seconds())
-	o.logRequest(x, route, took)
+	now := time.Now()
+	took, m := now.Sub(x.Started()), o.of(route)
+	o.answers(m, route, x.Status()).Inc()
+	m.seconds.Observe(took.Seconds())
+	o.logRequest(x, route, took, now)
 }
 
-func (o *observer) logRequest(x *rest.Exchange, route string, took time.Duration) {
-	ctx := x.Request().Context()
-	level := slog.LevelInfo
+func (o *observer) logRequest(x *rest.Exchange, route string, took time.Duration, now time.Time) {
+	ctx, level, err := x.Context(), slog.LevelInfo, x.Err()
 	if x.Status() >= 500 {
 		level = slog.LevelError
 	}
 	if !o.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
-		slog.String("request_id", x.RequestID), slog.String("method", x.Request().Method), slog.String("route", route),
-		slog.String("path", x.Path()), slog.Int("status", x.Status()), slog.Int("bytes", x.Bytes()),
-		slog.Int64("us", took.Microseconds()), slog.String("ip", x.IP))
-	if x.Actor != "" {
-		attrs = append(attrs, slog.String("actor", x.Actor))
+	a := answered{
+		id: x.RequestID, method: x.Request().Method, route: route, path: x.Path(), ip: x.IP, actor: x.Actor,
+		status: x.Status(), bytes: x.Bytes(), took: took,
 	}
-	if err := x.Err(); err != nil {
-		attrs = append(attrs, slog.String("code", errs.CodeOf(err)))
-		if x.Status() >= 500 {
-			attrs = append(attrs, slog.String("error", err.Error()))
-		}
+	if err != nil {
+		a.code = errs.CodeOf(err)
+	}
+	if h, ok := o.log.Handler().(*handler); ok && level == slog.LevelInfo && a.plain() {
+		var line [512]byte
+		h.out.later(a.appendTo(line[:0], now))
+		return
+	}
+	attrs := a.attrs()
+	if err != nil && level == slog.LevelError {
+		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	o.log.LogAttrs(ctx, level, "request", attrs...)
 }

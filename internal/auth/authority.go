@@ -40,13 +40,20 @@ type Authority struct {
 	now     func() time.Time // the store's clock: what one replica signs another may be asked about at once
 	replica *lease.Replica
 
-	digests  *lease.Records[[32]byte, credential]
+	digests  *lease.Records[[32]byte, *credential]
 	keys     *lease.Records[string, *keyRecord]
 	people   *lease.Records[string, *personRecord]
 	sessions *lease.Records[string, *sessionRecord]
 
 	// SigningKeysChanged is called when another process rotated the signing keys.
 	SigningKeysChanged func(context.Context) error
+}
+
+// known is what the records said in an era of the replica. It need not be looked up again while the era and the
+// lease last: nothing has been dropped since.
+type known[T any] struct {
+	era    int64
+	record *T
 }
 
 // NewAuthority makes an authority on the accounts store for a process that is the only server of it, or none (the
@@ -59,7 +66,7 @@ func NewAuthority(db *sqldb.DB, ledger *quota.Ledger, log *slog.Logger, now func
 func NewSharedAuthority(r *lease.Replica, db *sqldb.DB, ledger *quota.Ledger, log *slog.Logger) *Authority {
 	a := &Authority{
 		db: db, quota: ledger, log: log, now: r.StoreNow, replica: r,
-		digests:  lease.NewRecords[[32]byte, credential](r, cachedRecords),
+		digests:  lease.NewRecords[[32]byte, *credential](r, cachedRecords),
 		keys:     lease.NewRecords[string, *keyRecord](r, cachedRecords),
 		people:   lease.NewRecords[string, *personRecord](r, cachedRecords),
 		sessions: lease.NewRecords[string, *sessionRecord](r, cachedRecords),

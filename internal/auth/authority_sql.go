@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/hex"
+	"sync/atomic"
 	"time"
 
 	"carfluence/internal/sqldb"
@@ -10,11 +11,14 @@ import (
 
 // credential says whose secret a digest is. It never changes while the secret exists.
 type credential struct {
-	group, id string
+	group, id string // "" for nobody's
+
+	known atomic.Pointer[known[keyRecord]]
 }
 
-func loadCredential(ctx context.Context, db *sqldb.DB, kind RefKind, digest []byte) (c credential, err error) {
-	err = db.QueryRow(ctx, `SELECT dealer_group_id, subject_id FROM credential WHERE digest = $1 AND kind = $2`,
+func loadCredential(ctx context.Context, db *sqldb.DB, kind RefKind, digest []byte) (*credential, error) {
+	c := &credential{}
+	err := db.QueryRow(ctx, `SELECT dealer_group_id, subject_id FROM credential WHERE digest = $1 AND kind = $2`,
 		hex.EncodeToString(digest), string(kind)).Scan(&c.group, &c.id)
 	return c, err
 }
@@ -37,7 +41,7 @@ func loadKeyRecord(ctx context.Context, t *sqldb.Tenant, id string) (*keyRecord,
 		return nil, err
 	}
 	return &keyRecord{
-		principal: Principal{Kind: KeyKind, Group: t.Group(), ID: k.ID, Name: k.Name, Scopes: k.Scopes, RateLimit: k.RateLimitPerHour},
+		principal: Principal{Kind: KeyKind, Group: t.Group(), ID: k.ID, Name: k.Name, Scopes: k.Scopes, RateLimit: k.RateLimitPerHour, logged: logged(KeyKind, k.ID)},
 		revoked:   !k.RevokedAt.IsZero(),
 	}, nil
 }

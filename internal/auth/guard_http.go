@@ -79,7 +79,7 @@ func (g *Guard) Admit(x *rest.Exchange) error {
 		x.Refused = err
 		return g.admitAddress(x)
 	}
-	x.Caller, x.Actor = p, string(p.Kind)+":"+p.ID
+	x.Caller, x.Actor = p, p.logged
 	charge, err := g.Quota.Take(ctx, quota.Subject{Group: p.Group, ID: p.ID}, quota.Limit{Calls: p.RateLimit, AsOf: p.limitAsOf})
 	x.Charge = charge
 	return err
@@ -166,34 +166,17 @@ func (g *Guard) identify(ctx context.Context, text string) (*Principal, error) {
 	return g.verifyToken(ctx, text)
 }
 
-// Verify is the principal of a key. A text that can't be a key costs no read of the store.
+// Verify is the principal of a key. A text that can't be a key costs no read of the store. One that was looked up
+// before is known by its digest, and its record with it until the next change of any.
 func (ks *Keys) Verify(ctx context.Context, text string) (*Principal, error) {
-	if !ValidKeyText(text) {
-		return nil, errBadCredential
-	}
-	a := ks.authority
-	// The look-up in memory uses a plain hash: the text has 190 bits, and the hash never leaves the process.
-	c, err := a.digests.Get(ctx, sha256.Sum256([]byte(text)), func(ctx context.Context) (credential, error) {
-		c, err := loadCredential(ctx, a.db, KeyRef, ks.digester.digest(text))
-		if errors.Is(err, sqldb.ErrNoRows) {
-			return credential{}, nil // remembered too: keys are random, this one will never come to exist
-		}
-		return c, err
-	})
+	c, err := ks.credential(ctx, text)
 	if err != nil {
 		return nil, err
 	}
 	if c.id == "" {
 		return nil, errBadCredential
 	}
-	k, err := a.keys.Get(ctx, c.id, func(ctx context.Context) (*keyRecord, error) {
-		asOf := a.replica.Applied()
-		k, err := loadKeyRecord(ctx, a.db.Tenant(c.group), c.id)
-		if err == nil {
-			k.principal.limitAsOf = asOf
-		}
-		return k, err
-	})
+	k, err := c.key(ctx, ks.authority)
 	switch {
 	case errors.Is(err, sqldb.ErrNoRows):
 		return nil, errBadCredential
@@ -205,35 +188,113 @@ func (ks *Keys) Verify(ctx context.Context, text string) (*Principal, error) {
 	return &k.principal, nil
 }
 
+// credential is of a text whose form and checksum are right; of one in memory they are known to be.
+func (ks *Keys) credential(ctx context.Context, text string) (*credential, error) {
+	if len(text) != keyLength {
+		return nil, errBadCredential
+	}
+	a, digest := ks.authority, digestOfKey(text)
+	if a.replica.Fresh() {
+		if c, ok := a.digests.Peek(digest); ok {
+			return c, nil
+		}
+	}
+	if !ValidKeyText(text) {
+		return nil, errBadCredential
+	}
+	return a.digests.Get(ctx, digest, func(ctx context.Context) (*credential, error) { return ks.find(ctx, text) })
+}
+
+// digestOfKey is for the look-up in memory, by a plain hash: the text has 190 bits, and the hash never leaves the
+// process. It copies to the stack, because the conversion of a string goes to the heap.
+func digestOfKey(text string) [sha256.Size]byte {
+	var buf [keyLength]byte
+	return sha256.Sum256(buf[:copy(buf[:], text)])
+}
+
+// find reads whose key it is. That there is none is remembered too: keys are random, this one will never come to
+// exist.
+func (ks *Keys) find(ctx context.Context, text string) (*credential, error) {
+	c, err := loadCredential(ctx, ks.authority.db, KeyRef, ks.digester.digest(text))
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return &credential{}, nil
+	}
+	return c, err
+}
+
+// key is the record of a key's credential.
+func (c *credential) key(ctx context.Context, a *Authority) (*keyRecord, error) {
+	era := a.replica.Era()
+	if k := c.known.Load(); k != nil && k.era == era {
+		return k.record, nil
+	}
+	k, err := a.keys.Get(ctx, c.id, func(ctx context.Context) (*keyRecord, error) {
+		asOf := a.replica.Applied()
+		k, err := loadKeyRecord(ctx, a.db.Tenant(c.group), c.id)
+		if err == nil {
+			k.principal.limitAsOf = asOf
+		}
+		return k, err
+	})
+	if err == nil {
+		c.known.Store(&known[keyRecord]{era, k})
+	}
+	return k, err
+}
+
 func (g *Guard) verifyToken(ctx context.Context, text string) (*Principal, error) {
 	now := g.Now()
-	c, err := g.Tokens.Verify(text, now)
+	c, know, err := g.Tokens.verify(text, now)
 	switch {
 	case errors.Is(err, ErrTokenExpired):
 		return nil, errTokenExpired
 	case err != nil:
 		return nil, errBadCredential
 	}
+	l, err := g.login(ctx, c, know)
+	if err != nil {
+		return nil, missing(err)
+	}
+	if l.session.ended || !now.Before(l.session.expires) || l.session.personID != c.Subject || !l.active {
+		return nil, errSessionEnded
+	}
+	return &l.principal, nil
+}
+
+// login is what the records say of a token's session and person.
+type login struct {
+	session   *sessionRecord
+	active    bool
+	principal Principal
+}
+
+func (g *Guard) login(ctx context.Context, c *Claims, know *knownLogin) (*login, error) {
 	a := g.Authority
+	if err := a.replica.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	era := a.replica.Era()
+	if l := know.Load(); l != nil && l.era == era {
+		return l.record, nil
+	}
 	s, err := a.sessions.Get(ctx, c.SessionID, func(ctx context.Context) (*sessionRecord, error) {
 		return loadSessionRecord(ctx, a.db.Tenant(c.DealerGroupID), c.SessionID)
 	})
 	if err != nil {
-		return nil, missing(err)
+		return nil, err
 	}
 	p, err := a.people.Get(ctx, c.Subject, func(ctx context.Context) (*personRecord, error) {
 		return loadPersonRecord(ctx, a.db.Tenant(c.DealerGroupID), c.Subject)
 	})
 	if err != nil {
-		return nil, missing(err)
+		return nil, err
 	}
-	if s.ended || !now.Before(s.expires) || s.personID != c.Subject || !p.active {
-		return nil, errSessionEnded
-	}
-	return &Principal{
+	l := &login{session: s, active: p.active, principal: Principal{
 		Kind: PersonKind, Group: p.group, ID: p.id, Name: p.name, Email: p.email, Role: p.role, Scopes: p.role.Scopes(),
-		SessionID: c.SessionID, RateLimit: g.SessionLimit,
-	}, nil
+		SessionID: c.SessionID, RateLimit: g.SessionLimit, logged: logged(PersonKind, p.id),
+	}}
+	know.Store(&known[login]{era, l})
+	return l, nil
 }
 
 // missing: the token's signature is right, so its session or person did exist.

@@ -31,7 +31,11 @@ type Principal struct {
 	RateLimit int64 // requests per window
 
 	limitAsOf int64 // the change log's number when RateLimit was read
+	logged    string
 }
+
+// logged is how the log names a caller.
+func logged(k Kind, id string) string { return string(k) + ":" + id }
 
 // Actor is the principal as the audit log names it.
 func (p Principal) Actor() audit.Actor {

@@ -99,7 +99,11 @@ type Verifier struct {
 type verified struct {
 	claims *Claims
 	key    *SigningKey
+	login  *knownLogin
 }
+
+// knownLogin is the session and person of a token that was seen before.
+type knownLogin = atomic.Pointer[known[login]]
 
 // NewVerifier accepts tokens of one issuer for one audience and remembers up to size of them.
 func NewVerifier(issuer, audience string, size int) (*Verifier, error) {
@@ -122,23 +126,33 @@ func (v *Verifier) SignaturesChecked() int64 { return v.checked.Load() }
 // Verify returns what a token says. Its error is ErrTokenInvalid, or ErrTokenExpired together with what the
 // token said.
 func (v *Verifier) Verify(token string, now time.Time) (*Claims, error) {
-	if len(token) > maxTokenLength || strings.ContainsAny(token, "\r\n") { // base64 would pass over line ends
-		return nil, fmt.Errorf("%w: too long, or several lines", ErrTokenInvalid)
+	claims, _, err := v.verify(token, now)
+	return claims, err
+}
+
+// verify also returns the place for what is known of the token's login.
+func (v *Verifier) verify(token string, now time.Time) (*Claims, *knownLogin, error) {
+	if len(token) > maxTokenLength {
+		return nil, nil, fmt.Errorf("%w: too long", ErrTokenInvalid)
 	}
 	digest := digestOf(token)
 	keys := v.keys.Load()
 	if hit, ok := v.seen.GetIfPresent(digest); ok && keys.accepts(hit.key, now) {
-		return hit.claims, v.inTime(hit.claims, now)
+		return hit.claims, hit.login, v.inTime(hit.claims, now)
+	}
+	if strings.ContainsAny(token, "\r\n") { // base64 would pass over them
+		return nil, nil, fmt.Errorf("%w: several lines", ErrTokenInvalid)
 	}
 	claims, key, err := v.check(token, keys, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := v.inTime(claims, now); err != nil {
-		return claims, err
+		return claims, nil, err
 	}
-	v.seen.Set(digest, verified{claims, key})
-	return claims, nil
+	seen := verified{claims, key, &knownLogin{}}
+	v.seen.Set(digest, seen)
+	return claims, seen.login, nil
 }
 
 // digestOf copies to the stack, because the conversion of a long string goes to the heap.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -43,12 +44,16 @@ func (cmd *serveCommand) Run(c *console) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(collectHarder + cmd.MemoryBytes())
 	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cmd.LogLevel)) // one of an enumeration
+	log, flush := app.NewLog(c.err, level)
+	defer flush()
 	stores, err := openStores(c, cmd.Store)
 	if err != nil {
 		return err
 	}
 	defer stores.Close()
-	s, err := app.NewServer(c, cmd.Config, stores, buildVersion(), logger(c.err, cmd.LogLevel))
+	s, err := app.NewServer(c, cmd.Config, stores, buildVersion(), log)
 	if err != nil {
 		return err
 	}

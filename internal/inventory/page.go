@@ -60,6 +60,7 @@ type Page struct {
 	Body []byte
 	ETag string // weak
 
+	zip   rest.Zip
 	until time.Time // when a number of days in it changes
 }
 

@@ -66,14 +66,7 @@ type patchInput struct {
 	Body VehiclePatch
 }
 
-// encoded is an answer that is JSON already.
-type encoded struct {
-	Status      int
-	ContentType string `header:"Content-Type"`
-	ETag        string `header:"ETag"`
-	Location    string `header:"Location"`
-	Body        []byte
-}
+type encoded = rest.Encoded
 
 const jsonType = "application/json"
 
@@ -185,7 +178,7 @@ func (p *Page) encoded() *encoded {
 	if p == nil {
 		return nil
 	}
-	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: p.ETag, Body: p.Body}
+	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: p.ETag, Body: p.Body, Zip: &p.zip}
 }
 
 func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*encoded, error) {

@@ -59,6 +59,9 @@ func (rs *Records[K, V]) Get(ctx context.Context, key K, load func(context.Conte
 	return none, unverifiable(errors.New("records kept changing while one was read"))
 }
 
+// Peek returns a record in memory, for callers that have found the lease to last.
+func (rs *Records[K, V]) Peek(key K) (V, bool) { return rs.cache.GetIfPresent(key) }
+
 // Drop forgets one.
 func (rs *Records[K, V]) Drop(key K) { rs.cache.Invalidate(key) }
 

@@ -67,7 +67,7 @@ type Replica struct {
 	apply   sync.RWMutex // held for writing while changes are applied
 	holder  Holder
 	applied atomic.Int64
-	era     atomic.Int64 // counts what was applied or forgotten
+	era     atomic.Int64 // counts what was applied or forgotten, twice each
 	fresh   atomic.Pointer[time.Time]
 	clock   atomic.Pointer[clock] // nil while alone
 	loads   atomic.Int64
@@ -115,6 +115,10 @@ func (r *Replica) Count() int64 { return r.count.Load() }
 
 // Applied is the number of the last change that is in force here.
 func (r *Replica) Applied() int64 { return r.applied.Load() }
+
+// Era changes before any record is dropped, and again after: what Get returned is what it would return now, when the
+// era from before has not changed.
+func (r *Replica) Era() int64 { return r.era.Load() }
 
 // Loads is how many records were read from the store so far; what is in memory costs none.
 func (r *Replica) Loads() int64 { return r.loads.Load() }
@@ -303,6 +307,7 @@ func (r *Replica) drop() {
 	defer r.apply.Unlock()
 	r.era.Add(1)
 	r.holder.Forget()
+	r.era.Add(1)
 }
 
 // catchUp applies the changes up to n. A gap (old changes are pruned) or a number that fell (a restored backup)
@@ -321,7 +326,9 @@ func (r *Replica) put(ctx context.Context, changes []Change, all bool, n int64) 
 	r.apply.Lock()
 	defer r.apply.Unlock()
 	r.era.Add(1)
-	if err := r.holder.Apply(ctx, changes, all); err != nil {
+	err := r.holder.Apply(ctx, changes, all)
+	r.era.Add(1)
+	if err != nil {
 		return err
 	}
 	r.applied.Store(n)

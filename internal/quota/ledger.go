@@ -132,6 +132,12 @@ func (l *Ledger) share() int64 {
 // Take spends one credit of the subject under the limit. Without one left the error is rate_limited with
 // the time to wait; without an answer from the store it is unavailable. Settle the charge in every case.
 func (l *Ledger) Take(ctx context.Context, s Subject, limit Limit) (*Charge, error) {
+	c := new(Charge) // on the caller's stack, where it stays there
+	err := l.take(ctx, s, limit, c)
+	return c, err
+}
+
+func (l *Ledger) take(ctx context.Context, s Subject, limit Limit, c *Charge) error {
 	for {
 		m, now := l.meter(s), l.opt.Now()
 		state, w, ok, err := m.take(limit, now)
@@ -141,7 +147,8 @@ func (l *Ledger) Take(ctx context.Context, s Subject, limit Limit) (*Charge, err
 		if w != nil {
 			state, err = m.await(ctx, w, now)
 		}
-		return &Charge{meter: m, state: state, held: err == nil}, err
+		c.meter, c.state, c.held = m, state, err == nil
+		return err
 	}
 }
 

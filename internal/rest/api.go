@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"carfluence/internal/errs"
@@ -59,6 +57,8 @@ type API struct {
 	codes      map[string][]string // of each operation's refusals, by its id
 	confirming map[string]bool     // operations whose answers have ConfirmedHeader, by id
 	fresh      map[string]bool     // operations whose answers have no ETag, by id
+	quick      map[string]quick    // operations the library is not always needed for, by id
+	exact      map[string]route    // those without path parameters, by path
 	spec       sync.Once
 	json       []byte
 	yaml       []byte
@@ -73,8 +73,8 @@ type Route struct {
 // New makes an API without operations.
 func New(c Config) *API {
 	configureHuma()
-	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}, confirming: map[string]bool{}, fresh: map[string]bool{}}
-	a.huma = humago.New(a.mux, a.document())
+	a := &API{Config: c, mux: http.NewServeMux(), codes: map[string][]string{}, confirming: map[string]bool{}, fresh: map[string]bool{}, quick: map[string]quick{}, exact: map[string]route{}}
+	a.huma = huma.NewAPI(a.document(), adapter{a})
 	return a
 }
 
@@ -86,12 +86,12 @@ func (a *API) Routes() []Route { return a.routes }
 
 // ServeHTTP runs one request: observe, admit, route.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &Exchange{w: w, started: time.Now()}
-	x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	x := &Exchange{w: w, r: r, started: time.Now()}
+	x.ctx = exchangeContext{r.Context(), x}
 	x.api = r.URL.Path == Prefix || strings.HasPrefix(r.URL.Path, Prefix+"/")
 	x.IP = clientAddress(r, a.TrustedProxies)
 	x.RequestID = requestID(r.Header.Get("X-Request-Id"))
-	w.Header()["X-Request-Id"] = []string{x.RequestID}
+	w.Header()["X-Request-Id"] = x.text(textID, x.RequestID)
 	if r.ContentLength != 0 { // the HTTP server awaits even a body nobody asks for before it answers
 		_ = huma.SetReadDeadline(w, x.started.Add(BodyReadTimeout))
 	}
@@ -101,6 +101,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(err)
 		return
 	}
+	if found, ok := a.quickRoute(r); ok {
+		if x.pattern = found.pattern; found.answer(x) {
+			return
+		}
+		x.pattern = ""
+	}
+	x.r = r.WithContext(x.Context())
 	a.mux.ServeHTTP(x, x.r)
 }
 

@@ -10,14 +10,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 
 	"carfluence/internal/errs"
 )
@@ -41,6 +38,8 @@ type Exchange struct {
 
 	w           http.ResponseWriter
 	r           *http.Request
+	ctx         exchangeContext
+	pattern     string // when the router was not asked
 	api         bool
 	credentials bool // the answer holds secrets
 	fresh       bool // the answer is not to be kept
@@ -51,7 +50,11 @@ type Exchange struct {
 	beside      []errs.Fault // to be told with others
 
 	status  int
+	encoded *Encoded // the body, else
 	body    *bytes.Buffer
+	zip     *Zip
+	etag    string // "" for one made from the body
+	texts   [numTexts]string
 	sent    bool
 	written int
 	started time.Time
@@ -69,7 +72,40 @@ type RateLimit struct {
 	Reset            int64 // Unix seconds
 }
 
+// Header values that differ from one answer to the next stand in the exchange, as each would be an allocation else.
+const (
+	textID = iota
+	textTag
+	textLimit
+	textRemaining
+	textReset
+	textLength
+	numTexts
+)
+
+func (x *Exchange) text(i int, s string) []string {
+	x.texts[i] = s
+	return x.texts[i : i+1 : i+1]
+}
+
 type exchangeKey struct{}
+
+// exchangeContext is the request's context, which also leads to the exchange.
+type exchangeContext struct {
+	context.Context
+	x *Exchange
+}
+
+// Value implements context.Context.
+func (c *exchangeContext) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return c.x
+	}
+	return c.Context.Value(key)
+}
+
+// Context is the request's, from which From finds the exchange.
+func (x *Exchange) Context() context.Context { return &x.ctx }
 
 // From returns the exchange a handler runs in.
 func From(ctx context.Context) *Exchange {
@@ -86,7 +122,7 @@ func (x *Exchange) UserAgent() string {
 func (x *Exchange) Status() int { return x.status }
 
 // Route is the pattern that matched ("GET /api/v1/inventory"), "" without one.
-func (x *Exchange) Route() string { return x.r.Pattern }
+func (x *Exchange) Route() string { return cmp.Or(x.pattern, x.r.Pattern) }
 
 // Path is the request's path, fit for logs.
 func (x *Exchange) Path() string { return safePath(x.r.URL.Path) }
@@ -171,6 +207,7 @@ func (x *Exchange) fail(err error) {
 	if x.body != nil {
 		x.body.Reset()
 	}
+	x.encoded, x.zip, x.etag = nil, nil, ""
 	if k := errs.KindOf(err); (k == errs.KindInternal || k == errs.KindUnavailable) && x.r.Context().Err() != nil {
 		err = &errs.Error{Kind: kindGone, Code: "client_gone", Detail: "The client left before the answer.", Err: err}
 	}
@@ -214,7 +251,7 @@ func (x *Exchange) finish(log *slog.Logger) {
 // plainError is the refusal of the router, or of a handler that knows only HTTP, whose text says why.
 func (x *Exchange) plainError() error {
 	said := ""
-	if x.r.Pattern != "" && x.body != nil {
+	if x.Route() != "" && x.body != nil {
 		said = clip(strings.TrimSpace(x.body.String()), maxReason)
 	}
 	switch x.status {
@@ -237,10 +274,7 @@ func (x *Exchange) send(whole bool) {
 		return
 	}
 	h := x.Header()
-	var body []byte
-	if x.body != nil {
-		body = x.body.Bytes()
-	}
+	body := x.content()
 	if whole && x.status == http.StatusOK && (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead) {
 		body = x.validate(h, body)
 	}
@@ -249,48 +283,26 @@ func (x *Exchange) send(whole bool) {
 	if whole {
 		body = x.compress(h, body)
 		if x.status >= 200 && x.status != http.StatusNoContent && x.status != http.StatusNotModified {
-			h.Set("Content-Length", strconv.Itoa(len(body)))
+			h["Content-Length"] = x.text(textLength, strconv.Itoa(len(body)))
 		}
 	}
 	x.sent = true
 	x.w.WriteHeader(x.status)
-	if x.r.Method != http.MethodHead && x.status != http.StatusNotModified && x.status != http.StatusNoContent {
+	if len(body) > 0 && x.r.Method != http.MethodHead && x.status != http.StatusNotModified && x.status != http.StatusNoContent {
 		n, _ := x.w.Write(body) // a client that went away is no error of ours
 		x.written += n
 	}
 }
 
-// validate sets the ETag and turns the answer into 304 where the client has it already (RFC 9110 §13.1.2).
-// Tags are weak: one tag for all encodings.
-func (x *Exchange) validate(h http.Header, body []byte) []byte {
-	if !x.api || x.credentials || x.fresh {
-		return body
+func (x *Exchange) content() []byte {
+	switch {
+	case x.encoded != nil:
+		x.zip = x.encoded.Zip
+		return x.encoded.Body
+	case x.body != nil:
+		return x.body.Bytes()
 	}
-	tag := h.Get("Etag")
-	if tag == "" {
-		sum := sha256.Sum256(body)
-		tag = `W/"` + hex.EncodeToString(sum[:12]) + `"`
-		h["Etag"] = []string{tag}
-	}
-	if matches(x.r.Header["If-None-Match"], tag) {
-		x.status = http.StatusNotModified
-		h.Del("Content-Type")
-		return nil
-	}
-	return body
-}
-
-// matches compares weakly (RFC 9110 §8.8.3.2).
-func matches(ifNoneMatch []string, tag string) bool {
-	for _, line := range ifNoneMatch {
-		for candidate := range strings.SplitSeq(line, ",") {
-			candidate = strings.TrimSpace(candidate)
-			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/") {
-				return true
-			}
-		}
-	}
-	return false
+	return nil
 }
 
 // Canonical header keys spelled so that they can be set without canonicalising.
@@ -298,16 +310,45 @@ const (
 	headerLimit     = "X-Ratelimit-Limit"
 	headerRemaining = "X-Ratelimit-Remaining"
 	headerReset     = "X-Ratelimit-Reset"
+	headerTag       = "Etag"
 )
+
+// validate sets the ETag and turns the answer into 304 where the client has it already (RFC 9110 §13.1.2).
+// Tags are weak: one tag for all encodings.
+func (x *Exchange) validate(h http.Header, body []byte) []byte {
+	if !x.api || x.credentials || x.fresh {
+		return body
+	}
+	if x.etag = cmp.Or(x.etag, h.Get(headerTag)); x.etag == "" {
+		x.etag = TagOf(body)
+	}
+	h[headerTag] = x.text(textTag, x.etag)
+	if matching := x.r.Header["If-None-Match"]; matching != nil && Matches(matching, x.etag) {
+		x.status = http.StatusNotModified
+		delete(h, "Content-Type")
+		return nil
+	}
+	return body
+}
+
+// TagOf is the weak tag of a body.
+func TagOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
+}
 
 func (x *Exchange) limits(h http.Header) {
 	if x.Charge == nil {
 		return
 	}
 	l := x.Charge.Settle(x.status)
-	text := make([]string, 3)
-	text[0], text[1], text[2] = strconv.FormatInt(l.Limit, 10), strconv.FormatInt(l.Remaining, 10), strconv.FormatInt(l.Reset, 10)
-	h[headerLimit], h[headerRemaining], h[headerReset] = text[0:1:1], text[1:2:2], text[2:3:3]
+	var digits [60]byte // of all three numbers: one allocation
+	b := strconv.AppendInt(digits[:0], l.Limit, 10)
+	first := len(b)
+	b = strconv.AppendInt(b, l.Remaining, 10)
+	second := len(b)
+	text := string(strconv.AppendInt(b, l.Reset, 10))
+	h[headerLimit], h[headerRemaining], h[headerReset] = x.text(textLimit, text[:first]), x.text(textRemaining, text[first:second]), x.text(textReset, text[second:])
 }
 
 var (
@@ -334,47 +375,6 @@ func (x *Exchange) caching(h http.Header) {
 	}
 }
 
-// minCompress is the body size in bytes from which compression pays.
-const minCompress = 1400
-
-var gzips = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	return w
-}}
-
-func (x *Exchange) compress(h http.Header, body []byte) []byte {
-	if len(body) < minCompress || !x.api || h.Get("Content-Encoding") != "" || !acceptsGzip(x.r.Header.Get("Accept-Encoding")) {
-		return body
-	}
-	var out bytes.Buffer
-	out.Grow(len(body) / 4)
-	z := gzips.Get().(*gzip.Writer)
-	defer gzips.Put(z)
-	z.Reset(&out)
-	_, _ = z.Write(body)
-	_ = z.Close()
-	h["Content-Encoding"] = []string{"gzip"}
-	return out.Bytes()
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3); what is said of gzip itself counts before "*".
-func acceptsGzip(accept string) bool {
-	any := false
-	for part := range strings.SplitSeq(accept, ",") {
-		name, params, _ := strings.Cut(part, ";")
-		wanted := params == "" || !zeroWeight.MatchString(params)
-		switch name = strings.TrimSpace(name); {
-		case strings.EqualFold(name, "gzip"):
-			return wanted
-		case name == "*":
-			any = wanted
-		}
-	}
-	return any
-}
-
-var zeroWeight = regexp.MustCompile(`^\s*[qQ]=0(\.0*)?\s*$`)
-
 // requestID accepts the client's id when it is sane, and makes one otherwise.
 func requestID(sent string) string {
 	if len(sent) >= 1 && len(sent) <= 128 && strings.Trim(sent, idAlphabet) == "" && !looksSecret(sent) {
@@ -382,7 +382,9 @@ func requestID(sent string) string {
 	}
 	var b [16]byte
 	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+	var text [2 * len(b)]byte
+	hex.Encode(text[:], b[:])
+	return string(text[:])
 }
 
 const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."

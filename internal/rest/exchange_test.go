@@ -330,12 +330,12 @@ func TestHead(t *testing.T) {
 
 func TestCompression(t *testing.T) {
 	s := newStand(t)
-	plain := s.send("GET", "/api/v1/text?size=5000", "")
+	plain := s.send("GET", "/api/v1/kept?size=5000", "")
 	for accept, want := range map[string]bool{
 		"gzip": true, "gzip, deflate, br": true, "GZIP": true, "deflate, gzip;q=0.5": true, "*": true, "br, *;q=0.1": true, "*;q=0, gzip": true, "gzip;q=1.0": true, "gzip ; q=0.001": true,
 		"": false, "identity": false, "br": false, "gzip;q=0": false, "gzip;q=0.000": false, "gzip; q=0, *": false, "*;q=0": false, "xgzip": false, "gzip;Q=0.0, br": false,
 	} {
-		a := s.send("GET", "/api/v1/text?size=5000", "", "Accept-Encoding: "+accept)
+		a := s.send("GET", "/api/v1/kept?size=5000", "", "Accept-Encoding: "+accept)
 		if (a.Header.Get("Content-Encoding") == "gzip") != want {
 			t.Errorf("%q: Content-Encoding %q", accept, a.Header.Get("Content-Encoding"))
 			continue
@@ -353,10 +353,17 @@ func TestCompression(t *testing.T) {
 			}
 		}
 	}
-	if a := s.send("GET", "/api/v1/text", "", "Accept-Encoding: gzip"); a.Header.Get("Content-Encoding") != "" {
+	if a := s.send("GET", "/api/v1/kept", "", "Accept-Encoding: gzip"); a.Header.Get("Content-Encoding") != "" {
 		t.Error("a small answer was compressed")
 	}
-	if a := s.send("GET", "/api/v1/text?size=5000", "", "Accept-Encoding: gzip", "If-None-Match: *"); a.StatusCode != 304 || a.Header.Get("Content-Encoding") != "" {
+	if a := s.send("GET", "/api/v1/text?size=5000", "", "Accept-Encoding: gzip"); a.Header.Get("Content-Encoding") != "" {
+		t.Error("an answer that is not kept was compressed")
+	}
+	get, head := s.send("GET", "/api/v1/kept?size=5000", "", "Accept-Encoding: gzip"), s.send("HEAD", "/api/v1/kept?size=5000", "", "Accept-Encoding: gzip")
+	if get.Header.Get("Content-Length") != head.Header.Get("Content-Length") || head.Header.Get("Content-Encoding") != "gzip" || len(head.body) != 0 {
+		t.Errorf("HEAD: %v, GET: %v", head.Header, get.Header)
+	}
+	if a := s.send("GET", "/api/v1/kept?size=5000", "", "Accept-Encoding: gzip", "If-None-Match: *"); a.StatusCode != 304 || a.Header.Get("Content-Encoding") != "" {
 		t.Errorf("304: %v", a.Header)
 	}
 	a := s.send("GET", "/api/v1/things?limit="+strings.Repeat("0", 3000), "", "Accept-Encoding: gzip")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -95,6 +96,35 @@ type textOutput struct {
 	}
 }
 
+// keptInput has a parameter of each kind whose decoded value is remembered.
+type keptInput struct {
+	PageInput
+	Name  string   `path:"name"`
+	Kind  string   `query:"kind" enum:"red,blue" default:"red"`
+	Words []string `query:"words" maxItems:"3"`
+	Size  int64    `query:"size" minimum:"0" maximum:"100000"`
+}
+
+// keptOnes are bodies that are kept, by size.
+type keptOnes struct {
+	mu  sync.Mutex
+	all map[int64]*keptOne
+}
+
+type keptOne struct {
+	body []byte
+	zip  Zip
+}
+
+func (k *keptOnes) of(size int64) *keptOne {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.all[size] == nil {
+		k.all[size] = &keptOne{body: []byte(`"` + strings.Repeat("carfl", int(size)/5) + `"`)}
+	}
+	return k.all[size]
+}
+
 type looseInput struct {
 	Body *struct {
 		Token string `json:"token,omitempty"`
@@ -163,6 +193,21 @@ func (s *stand) operations() {
 			out := &textOutput{}
 			out.Body.Text = strings.Repeat("carfl", int(in.Size)/5)
 			return out, nil
+		})
+	kept := keptOnes{all: map[int64]*keptOne{}}
+	Register(a, Operation{ID: "kept", Method: "GET", Path: "/kept", Summary: "Kept", Tag: "T", Security: Scope("inventory:read"), Codes: []string{"invalid"}, Answer: ""},
+		func(_ context.Context, in *struct {
+			Size int64 `query:"size" minimum:"0" maximum:"100000"`
+		}) (*Encoded, error) {
+			k := kept.of(in.Size)
+			return &Encoded{Body: k.body, Zip: &k.zip, ETag: fmt.Sprintf(`W/"%d"`, in.Size)}, s.failWith
+		})
+	Register(a, Operation{ID: "kept-name", Method: "GET", Path: "/kept/{name}", Summary: "Kept", Tag: "T", Security: Scope("inventory:read"), Codes: []string{"invalid"}, Answer: ""},
+		func(_ context.Context, in *keptInput) (*Encoded, error) {
+			body, err := json.Marshal(in)
+			in.Words = append(in.Words[:0], "changed", "by", "the handler")
+			in.Name = "changed"
+			return &Encoded{Body: body}, err
 		})
 	Register(a, Operation{ID: "secret", Method: "POST", Path: "/secret", Summary: "Secret", Tag: "T", Security: Open(), Credentials: true},
 		func(_ context.Context, in *looseInput) (*textOutput, error) { return &textOutput{}, s.failWith })

@@ -75,9 +75,11 @@ func (a *API) document() huma.Config {
 func (a *API) ServeDocument() {
 	namedNulls(a.huma.OpenAPI().Components.Schemas.Map())
 	serve := func(contentType string, body func() []byte) http.HandlerFunc {
+		var zip Zip
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
 			w.Header().Set("Cache-Control", "public, max-age=300")
+			w.(*Exchange).zip = &zip
 			_, _ = w.Write(body())
 		}
 	}

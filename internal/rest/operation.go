@@ -119,6 +119,13 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 	a.confirming[op.ID], a.fresh[op.ID] = op.Confirms, op.Fresh
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	params := queryParams(reflect.TypeFor[I]())
+	known := newInputs[I]()
+	if answer := quickly(a, op, known, handle); answer != nil {
+		a.quick[op.ID] = answer
+		if !strings.Contains(path, "{") {
+			a.exact[path] = route{op.Method + " " + path, answer}
+		}
+	}
 	gate := func(ctx huma.Context, next func(huma.Context)) {
 		_, w := humago.Unwrap(ctx)
 		x := w.(*Exchange)
@@ -147,9 +154,16 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 			x.fail(errs.Invalid("invalid", invalidDetail(len(x.faults)), x.faults...))
 			return nil, nil
 		}
+		if a.quick[op.ID] != nil {
+			known.keep(x.r.URL.RawQuery, *in)
+		}
 		out, err := handle(ctx, in)
 		if err != nil {
 			x.fail(err)
+			return nil, nil
+		}
+		if e, ok := any(out).(*Encoded); ok {
+			x.answer(e, op.Status)
 			return nil, nil
 		}
 		return out, nil

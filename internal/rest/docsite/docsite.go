@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"carfluence/internal/rest"
 )
 
 //go:embed page.html problem.html docs.js docs.css scalar/scalar.js.gz scalar/licences.txt.gz
@@ -111,7 +113,7 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", cache)
-	encoded := a.gzipped && acceptsGzip(r)
+	encoded := a.gzipped && rest.AcceptsGzip(r.Header)
 	etag := a.etag
 	if a.gzipped {
 		h.Add("Vary", "Accept-Encoding")
@@ -120,7 +122,7 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 		}
 	}
 	h.Set("ETag", etag)
-	if matches(r.Header.Get("If-None-Match"), etag) {
+	if rest.Matches(r.Header["If-None-Match"], etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -147,29 +149,4 @@ func (a asset) inflate(w http.ResponseWriter, r *http.Request) {
 		panic(err) // embedded and tested
 	}
 	_, _ = io.Copy(w, z)
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3); a quality of zero is a refusal.
-func acceptsGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
-		coding, params, _ := strings.Cut(part, ";")
-		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-			continue
-		}
-		_, q, found := strings.Cut(params, "=")
-		quality, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
-		return !found || err == nil && quality > 0
-	}
-	return false
-}
-
-// matches compares by the weak comparison of RFC 9110, 13.1.2.
-func matches(header, etag string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		part = strings.TrimSpace(part)
-		if part == "*" || strings.TrimPrefix(part, "W/") == etag {
-			return true
-		}
-	}
-	return false
 }

@@ -311,7 +311,7 @@ func (w *Writer) write(ctx context.Context) error {
 		return nil
 	}
 	w.wrote = true
-	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeHistory} {
+	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeVersions, w.storeHistory} {
 		if err := store(ctx); err != nil {
 			return err
 		}

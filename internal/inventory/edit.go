@@ -11,18 +11,19 @@ import (
 // Upsert stores a vehicle as a caller of the API describes it; added tells that its VIN was not known. A new
 // vehicle without a dealership belongs to the group's only one, or to none.
 func (s *Stock) Upsert(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source) (v *Vehicle, added bool, err error) {
-	v, outcome, err := s.edit(ctx, t, c, from, false)
-	return v, outcome == Added, err
+	r, outcome, err := s.edit(ctx, t, c, from, false)
+	return r.v, outcome == Added, err
 }
 
 // Patch changes a known vehicle. What it sets overrides feeds until a later Patch sets it to null.
 func (s *Stock) Patch(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source) (*Vehicle, error) {
-	from.UpdateOnly = true
-	v, _, err := s.edit(ctx, t, c, from, true)
-	return v, err
+	r, _, err := s.edit(ctx, t, c, from, true)
+	return r.v, err
 }
 
-func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source, override bool) (v *Vehicle, outcome Outcome, err error) {
+// edit returns the vehicle as it is then.
+func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, from Source, override bool) (r reading, outcome Outcome, err error) {
+	from.UpdateOnly = from.UpdateOnly || override
 	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
 		if err := s.place(ctx, tx, &c, from); err != nil {
 			return err
@@ -36,18 +37,22 @@ func (s *Stock) edit(ctx context.Context, t *sqldb.Tenant, c vehicle.Change, fro
 			if outcomes[0] == LeftOut {
 				return errNoVehicle
 			}
-			v, outcome = w.stored[c.VIN], outcomes[0]
+			r.v, r.days, outcome = w.stored[c.VIN], w.days, outcomes[0]
 			set := w.said // where a PATCH has written before
 			if override {
 				set = c.Present
 			}
-			return s.noteOverrides(ctx, tx, v, set, from)
+			if err := w.noteOverrides(ctx, r.v, set); err != nil {
+				return err
+			}
+			r.provenance, err = w.provenance(ctx, r.v)
+			return err
 		})
 	})
 	if err == nil {
 		s.Committed(t.Group())
 	}
-	return v, outcome, err
+	return r, outcome, err
 }
 
 // place checks the dealership a change names, and finds one for a new vehicle that names none.

@@ -281,8 +281,10 @@ func (s *Stock) storeMergeConfig(ctx context.Context, tx *sqldb.Tenant, by audit
 	if err := s.recordMergeConfig(ctx, tx, by, event, &c); err != nil {
 		return c, err
 	}
-	if reshown {
-		err = raiseEdition(ctx, tx)
+	if reshown { // what sources say beside an override is shown at once
+		if err = raiseEdition(ctx, tx); err == nil {
+			err = raiseBumps(ctx, tx)
+		}
 	}
 	if err == nil && (rebuilt || reshown) && !waiting {
 		err = s.carryOut(ctx, tx, &r)

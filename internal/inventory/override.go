@@ -51,9 +51,24 @@ func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, mer
 	if err != nil {
 		return p, err
 	}
-	noted, err := selectOverrides(ctx, t, v.VIN)
-	if err != nil {
-		return p, err
+	return provenanceOf(ctx, t, v, made, merge, rules.Names, days)
+}
+
+// provenance of a vehicle as the writer has left it.
+func (w *Writer) provenance(ctx context.Context, v *Vehicle) (Provenance, error) {
+	made, err := readMade(v.made)
+	if err != nil || v.Overrides.Empty() && len(made) == 0 {
+		return Provenance{}, err
+	}
+	return provenanceOf(ctx, w.tx, v, made, &w.merge, w.rules.Names, w.days)
+}
+
+func provenanceOf(ctx context.Context, t *sqldb.Tenant, v *Vehicle, made map[string]madeValue, merge *Merge, rules []vehicle.RuleName, days calendar) (p Provenance, err error) {
+	var noted map[vehicle.Field]Override
+	if !v.Overrides.Empty() {
+		if noted, err = selectOverrides(ctx, t, v.VIN); err != nil {
+			return p, err
+		}
 	}
 	said, _ := merge.shown(withoutOverrides(v.records, v.Overrides), vehicle.Fields{}, days.has)
 	for f := range vehicle.NumFields {
@@ -63,7 +78,7 @@ func (s *Stock) provenance(ctx context.Context, t *sqldb.Tenant, v *Vehicle, mer
 			p.Overrides = append(p.Overrides, o)
 		}
 		if m := made[f.String()]; m.Rule != "" {
-			p.Rules = append(p.Rules, RuleValue{f, m.Rule, nameOf(rules.Names, m.Rule), said[f]})
+			p.Rules = append(p.Rules, RuleValue{f, m.Rule, nameOf(rules, m.Rule), said[f]})
 		}
 	}
 	return p, nil
@@ -166,14 +181,21 @@ func (w *Writer) release(ctx context.Context, vin string, set vehicle.Fields) er
 }
 
 // noteOverrides notes who has set the overrides among some fields, and forgets those that are released.
-func (s *Stock) noteOverrides(ctx context.Context, tx *sqldb.Tenant, v *Vehicle, set vehicle.Fields, from Source) error {
+func (w *Writer) noteOverrides(ctx context.Context, v *Vehicle, set vehicle.Fields) error {
+	noted := false
 	for f := range vehicle.NumFields {
 		if !set.Has(f) || !v.Overrides.Has(f) {
 			continue
 		}
-		if err := upsertOverride(ctx, tx, v.VIN, f, from, s.instant()); err != nil {
+		noted = true
+		if err := upsertOverride(ctx, w.tx, v.VIN, f, w.from, w.now); err != nil {
 			return err
 		}
 	}
-	return forgetOverrides(ctx, tx, v.VIN, v.Overrides)
+	if noted && len(w.inserts)+len(w.updates)+len(w.records) == 0 { // the same value, set by somebody else
+		if err := w.storeVersion(ctx, sqldb.Strings{v.VIN}); err != nil {
+			return err
+		}
+	}
+	return forgetOverrides(ctx, w.tx, v.VIN, v.Overrides)
 }

@@ -66,7 +66,8 @@ type Page struct {
 type pageKey struct {
 	group   string
 	version int64
-	filter  Filter
+	filter  Filter // or
+	query   string // of a Selection
 	page    rest.Page
 }
 
@@ -84,7 +85,7 @@ type groupVersion struct {
 	reading *versionReading
 
 	days   calendar // as of daysOf; nil before the first use
-	daysOf int64
+	daysOf version
 }
 
 // versionReading is under way, for all who want to know what it will tell.
@@ -101,7 +102,7 @@ func newPages(maxBytes int64) *pages {
 		p.kept = otter.Must(&otter.Options[pageKey, *Page]{
 			MaximumWeight: uint64(maxBytes),
 			Weigher: func(k pageKey, v *Page) uint32 {
-				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + 300)
+				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + len(k.query) + 300)
 			},
 		})
 	}
@@ -203,14 +204,14 @@ func (s *Stock) recentCalendar(ctx context.Context, t *sqldb.Tenant) (calendar, 
 	if err != nil {
 		return nil, err
 	}
-	return s.calendarAt(ctx, t, version.n)
+	return s.calendarAt(ctx, t, version)
 }
 
 // calendarAt is at least as new as a version that has been read.
-func (s *Stock) calendarAt(ctx context.Context, t *sqldb.Tenant, version int64) (calendar, error) {
+func (s *Stock) calendarAt(ctx context.Context, t *sqldb.Tenant, v version) (calendar, error) {
 	g := s.pages.of(t.Group())
 	g.mu.Lock()
-	days, known := g.days, g.days != nil && g.daysOf == version
+	days, known := g.days, g.days != nil && g.daysOf.alike(v)
 	g.mu.Unlock()
 	if known {
 		return days, nil
@@ -220,7 +221,7 @@ func (s *Stock) calendarAt(ctx context.Context, t *sqldb.Tenant, version int64) 
 		return nil, err
 	}
 	g.mu.Lock()
-	g.days, g.daysOf = days, version
+	g.days, g.daysOf = days, v
 	g.mu.Unlock()
 	return days, nil
 }
@@ -232,7 +233,7 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 	if err != nil {
 		return nil, err
 	}
-	key := pageKey{t.Group(), version.n, f, at}
+	key := pageKey{group: t.Group(), version: version.n, filter: f, page: at}
 	if page := s.pages.get(key, now); page != nil {
 		return page, nil
 	}
@@ -254,7 +255,7 @@ func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 		return nil, v, false, err
 	}
 	for range 5 {
-		if page, err = s.makePage(ctx, t, f, at, v.n, now); err != nil {
+		if page, err = s.makePage(ctx, t, f, at, v, now); err != nil {
 			return nil, v, false, err
 		}
 		after, err := selectVersion(ctx, t)
@@ -266,7 +267,7 @@ func (s *Stock) fill(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 	return page, v, false, nil
 }
 
-func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, version int64, now time.Time) (*Page, error) {
+func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Page, v version, now time.Time) (*Page, error) {
 	if f.Config != "" {
 		c, err := shownConfig(ctx, t, f.Config)
 		if err != nil {
@@ -274,7 +275,7 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 		}
 		f.view = c.view
 	}
-	days, err := s.calendarAt(ctx, t, version)
+	days, err := s.calendarAt(ctx, t, v)
 	if err != nil {
 		return nil, err
 	}
@@ -289,15 +290,18 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 			return nil, err
 		}
 	}
-	body = append(body, `],"pagination":{"total":`...)
-	body = strconv.AppendInt(body, total, 10)
-	body = append(body, `,"limit":`...)
-	body = strconv.AppendInt(body, at.Limit, 10)
-	body = append(body, `,"offset":`...)
-	body = strconv.AppendInt(body, at.Offset, 10)
-	body = append(body, `}}`...)
+	body = appendPagination(append(body, ']'), total, at)
+	return newPage(append(body, '}'), days.midnight(now)), nil
+}
+
+func newPage(body []byte, until time.Time) *Page {
+	return &Page{Body: body, ETag: tagOf(body), until: until}
+}
+
+// tagOf is the weak ETag of an answer.
+func tagOf(body []byte) string {
 	sum := sha256.Sum256(body)
-	return &Page{Body: body, ETag: `W/"` + hex.EncodeToString(sum[:12]) + `"`, until: days.midnight(now)}, nil
+	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
 }
 
 func (f Filter) appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, at rest.Page, days calendar, now time.Time) ([]byte, error) {

@@ -25,17 +25,31 @@ func insertRecords(rows int) string {
 
 var insertRecordsFull, insertRecord = insertRecords(recordsPerStatement), insertRecords(1)
 
+// recordRow is a row of recordColumns.
+type recordRow struct {
+	r                              record
+	text                           string
+	created, changed, missed, gone sqldb.Time
+}
+
+func (r *recordRow) columns() []any {
+	return []any{&r.r.vin, &r.r.source, &r.r.standing, &r.text, &r.r.hash, &r.created, &r.changed, &r.r.missed, &r.missed, &r.gone}
+}
+
+func (r *recordRow) record() (*record, error) {
+	out := &r.r
+	out.createdAt, out.changedAt, out.missedSince, out.goneAt = r.created.Time, r.changed.Time, r.missed.Time, r.gone.Time
+	err := out.values.ReadJSON(r.text)
+	out.storedStatus = out.status()
+	return out, err
+}
+
 func scanRecord(rows *sqldb.Rows) (*record, error) {
-	r := &record{}
-	var text string
-	var created, changed, missed, gone sqldb.Time
-	if err := rows.Scan(&r.vin, &r.source, &r.standing, &text, &r.hash, &created, &changed, &r.missed, &missed, &gone); err != nil {
+	row := &recordRow{}
+	if err := rows.Scan(row.columns()...); err != nil {
 		return nil, err
 	}
-	r.createdAt, r.changedAt, r.missedSince, r.goneAt = created.Time, changed.Time, missed.Time, gone.Time
-	err := r.values.ReadJSON(text)
-	r.storedStatus = r.status()
-	return r, err
+	return row.record()
 }
 
 // updateRecord leaves alone what stands in the index: writing the same value there costs as much as a new one.

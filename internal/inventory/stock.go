@@ -2,7 +2,7 @@ package inventory
 
 import (
 	"context"
-	"math"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -28,12 +28,17 @@ type Stock struct {
 	now     func() time.Time
 	pages   *pages
 	waits   *waits
+	indexes *indexes
+	answers *answers
 	zones   sync.Map // IANA name → *time.Location
 }
 
 // Options of the stock.
 type Options struct {
-	PageCacheBytes int64            // of the pages kept in memory; 0 keeps none
+	PageCacheBytes int64            // of the pages and vehicles kept in memory, half each; 0 keeps none
+	IndexBytes     int64            // of the indexes of groups' vehicles; 0 for none: then there are no filters, sorts and facets
+	DocumentBytes  int64            // of the vehicles kept in memory as lists show them; 0 keeps none
+	Log            *slog.Logger     // none when nil
 	Waiting        int              // calls that may wait for changes at once
 	Now            func() time.Time // time.Now when nil
 }
@@ -43,7 +48,8 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Stock{db: db, now: o.Now, pages: newPages(o.PageCacheBytes), waits: newWaits(o.Waiting), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+	half := o.PageCacheBytes / 2
+	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), waits: newWaits(o.Waiting), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
 // Outcome is what became of a change.
@@ -112,13 +118,13 @@ func nextDay(now time.Time, zone *time.Location) time.Time {
 }
 
 func (s *Stock) calendar(ctx context.Context, t *sqldb.Tenant) (calendar, error) {
-	list, _, err := s.dealers.List(ctx, t, rest.Page{Limit: math.MaxInt32})
+	zones, err := s.dealers.TimeZones(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	out := make(calendar, len(list))
-	for _, d := range list {
-		out[d.ID] = s.location(d.TimeZone)
+	out := make(calendar, len(zones))
+	for id, zone := range zones {
+		out[id] = s.location(zone)
 	}
 	return out, nil
 }
@@ -141,19 +147,8 @@ func (s *Stock) Committed(group string) {
 // Get returns a vehicle; with an integration, as that one describes it, and only if it brought the vehicle.
 // Unknown and foreign VINs are not found alike.
 func (s *Stock) Get(ctx context.Context, t *sqldb.Tenant, vin, integrationID string) (*Vehicle, error) {
-	days, err := s.recentCalendar(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	v, err := selectVehicle(ctx, t, vin, days)
-	if err != nil || integrationID == "" {
-		return v, err
-	}
-	r := v.own(integrationID)
-	if r == nil {
-		return nil, errNoVehicle
-	}
-	return days.ownView(r), nil
+	r, err := s.read(ctx, t, vin, integrationID)
+	return r.v, err
 }
 
 var (

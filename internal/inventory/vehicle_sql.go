@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -136,6 +137,36 @@ func (w *Writer) updateVehicles(ctx context.Context) error {
 	return nil
 }
 
+// storeVersions notes the version in vehicles of which nothing is stored but what sources say.
+func (w *Writer) storeVersions(ctx context.Context) error {
+	noted := make(map[string]bool, len(w.records))
+	for _, list := range [][]*Vehicle{w.inserts, w.updates} {
+		for _, v := range list {
+			noted[v.VIN] = true
+		}
+	}
+	var vins sqldb.Strings
+	for _, r := range w.records {
+		if !noted[r.vin] {
+			noted[r.vin] = true
+			vins = append(vins, r.vin)
+		}
+	}
+	if len(vins) == 0 {
+		return nil
+	}
+	return w.storeVersion(ctx, vins)
+}
+
+func (w *Writer) storeVersion(ctx context.Context, vins sqldb.Strings) error {
+	w.wrote = true
+	_, err := w.tx.Exec(ctx, `UPDATE vehicle SET version = $2 WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($3))`, w.version, vins)
+	if err != nil {
+		return fmt.Errorf("store version: %w", err)
+	}
+	return nil
+}
+
 func (w *Writer) document(v *Vehicle) string {
 	w.scratch = w.days.document(w.scratch[:0], v)
 	return string(w.scratch)
@@ -186,19 +217,33 @@ func text(s string) any {
 
 const storedColumns = `vin, dealership_id, source_integration_id, overrides, lot_since, sold_at, relisted_at, created_at, updated_at, entries, origin, made`
 
-// scanVehicle reads a vehicle without its values, which follow from its records.
+// vehicleRow is a row of storedColumns. The values of a vehicle are not among them: they follow from its records.
+type vehicleRow struct {
+	v                                Vehicle
+	overrides                        string
+	dealership, integration          sql.NullString
+	sold, relisted, created, updated sqldb.Time
+}
+
+func (r *vehicleRow) columns() []any {
+	v := &r.v
+	return []any{&v.VIN, &r.dealership, &r.integration, &r.overrides, &v.LotSince, &r.sold, &r.relisted, &r.created, &r.updated, &v.entries, &v.origin, &v.made}
+}
+
+func (r *vehicleRow) vehicle() *Vehicle {
+	v := &r.v
+	v.SourceIntegrationID, v.SoldAt, v.RelistedAt, v.CreatedAt, v.UpdatedAt = r.integration.String, r.sold.Time, r.relisted.Time, r.created.Time, r.updated.Time
+	v.Overrides = vehicle.FieldsNamed(r.overrides)
+	v.Values[vehicle.DealershipID] = r.dealership.String
+	return v
+}
+
 func scanVehicle(scan func(dest ...any) error) (*Vehicle, error) {
-	v := &Vehicle{}
-	var overrides string
-	var dealership, integration sql.NullString
-	var sold, relisted, created, updated sqldb.Time
-	if err := scan(&v.VIN, &dealership, &integration, &overrides, &v.LotSince, &sold, &relisted, &created, &updated, &v.entries, &v.origin, &v.made); err != nil {
+	row := &vehicleRow{}
+	if err := scan(row.columns()...); err != nil {
 		return nil, err
 	}
-	v.SourceIntegrationID, v.SoldAt, v.RelistedAt, v.CreatedAt, v.UpdatedAt = integration.String, sold.Time, relisted.Time, created.Time, updated.Time
-	v.Overrides = vehicle.FieldsNamed(overrides)
-	v.Values[vehicle.DealershipID] = dealership.String
-	return v, nil
+	return row.vehicle(), nil
 }
 
 func selectVehicleAlone(ctx context.Context, t *sqldb.Tenant, vin string) (*Vehicle, error) {
@@ -211,15 +256,72 @@ func selectVehicleAlone(ctx context.Context, t *sqldb.Tenant, vin string) (*Vehi
 
 // selectVehicle reads a vehicle and its records.
 func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string, days calendar) (*Vehicle, error) {
-	v, err := selectVehicleAlone(ctx, t, vin)
+	r, err := selectReading(ctx, t, vin)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := t.Query(ctx, `SELECT `+recordColumns+` FROM vehicle_source WHERE dealer_group_id = $1 AND vin = $2`, vin)
-	if v.records, err = sqldb.Collect(rows, err, scanRecord); err != nil {
-		return nil, fmt.Errorf("read records of %s: %w", vin, err)
+	return r.v, r.v.restore(days)
+}
+
+// wholeVehicle has a row for each of a vehicle's records.
+var wholeVehicle = `SELECT i.n, i.changes, i.bumps, v.version, ` + of("v", storedColumns) + `, ` + of("r", recordColumns) + `
+	FROM vehicle v
+	JOIN vehicle_source r ON r.dealer_group_id = v.dealer_group_id AND r.vin = v.vin
+	JOIN inventory_version i ON i.dealer_group_id = v.dealer_group_id
+	WHERE v.dealer_group_id = $1 AND v.vin = $2`
+
+// of are a table's columns, which a statement calls by another name.
+func of(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+}
+
+// reading is a vehicle as one statement read it, with its records, and what else its full record needs.
+type reading struct {
+	v          *Vehicle
+	version    int64   // that wrote it last
+	seen       version // of the inventory, at that moment
+	days       calendar
+	provenance Provenance
+}
+
+// selectReading leaves the values to be restored.
+func selectReading(ctx context.Context, t *sqldb.Tenant, vin string) (r reading, err error) {
+	rows, err := t.Query(ctx, wholeVehicle, vin)
+	records, err := sqldb.Collect(rows, err, func(rows *sqldb.Rows) (*record, error) {
+		v, of := vehicleRow{}, recordRow{}
+		err := rows.Scan(slices.Concat([]any{&r.seen.n, &r.seen.changes, &r.seen.bumps, &r.version}, v.columns(), of.columns())...)
+		if err != nil {
+			return nil, err
+		}
+		if r.v == nil {
+			r.v = v.vehicle()
+		}
+		return of.record()
+	})
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("read %s: %w", vin, err)
+	case r.v == nil:
+		return r, errNoVehicle
 	}
-	return v, v.restore(days)
+	r.v.records = records
+	return r, nil
+}
+
+// selectChanged reads the VINs of vehicles that were written after a version, up to a number of them, and the version that
+// this tells the changes up to.
+func selectChanged(ctx context.Context, t *sqldb.Tenant, after int64, limit int) (now version, vins []string, err error) {
+	rows, err := t.Query(ctx, `SELECT i.n, i.changes, i.bumps, coalesce(v.vin, '') FROM inventory_version i
+		LEFT JOIN (SELECT dealer_group_id, vin FROM vehicle WHERE dealer_group_id = $1 AND version > $2 ORDER BY version LIMIT $3) v ON v.dealer_group_id = i.dealer_group_id
+		WHERE i.dealer_group_id = $1`, after, limit)
+	vins, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (vin string, err error) {
+		err = r.Scan(&now.n, &now.changes, &now.bumps, &vin)
+		return vin, err
+	})
+	if err != nil {
+		return now, nil, fmt.Errorf("read changed vehicles: %w", err)
+	}
+	return now, vins, nil
 }
 
 // restore makes a vehicle read from the store show what it showed when it was written.
@@ -310,6 +412,11 @@ type version struct {
 
 // strays are changes by a program that does not note versions in vehicles, as the one before this.
 func (v version) strays() int64 { return v.n - v.changes - v.bumps }
+
+// alike tells that between two versions nothing has changed but vehicles that carry it.
+func (v version) alike(other version) bool {
+	return v.bumps == other.bumps && v.strays() == other.strays()
+}
 
 // raiseChanges makes known what a Writer has written, whose number is only its own while it has the inventory's lock.
 func raiseChanges(ctx context.Context, tx *sqldb.Tenant, changes int64) error {

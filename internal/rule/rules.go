@@ -90,7 +90,7 @@ func (r *Rules) Create(ctx context.Context, t *sqldb.Tenant, by Author, in Rule)
 		return Rule{}, fmt.Errorf("make rule id: %w", err)
 	}
 	in.ID = id.String()
-	err = t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
+	err = r.write(ctx, t, func(tx *sqldb.Tenant) error {
 		n, newest, err := countRules(ctx, tx)
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func (r *Rules) Create(ctx context.Context, t *sqldb.Tenant, by Author, in Rule)
 // as in Create when the edit changes it or enables the rule: renaming and disabling always work.
 func (r *Rules) Update(ctx context.Context, t *sqldb.Tenant, by Author, id string, edit func(*Rule)) (Rule, error) {
 	var now Rule
-	err := t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
+	err := r.write(ctx, t, func(tx *sqldb.Tenant) error {
 		old, err := selectRule(ctx, tx, id)
 		if err != nil {
 			return err
@@ -146,7 +146,7 @@ func (r *Rules) Update(ctx context.Context, t *sqldb.Tenant, by Author, id strin
 
 // Delete removes a rule. What it has set stays until the next sync or refresh.
 func (r *Rules) Delete(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id string) error {
-	return t.Alone(ctx, sqldb.LockInventory, func(tx *sqldb.Tenant) error {
+	return r.write(ctx, t, func(tx *sqldb.Tenant) error {
 		old, err := selectRule(ctx, tx, id)
 		if err != nil {
 			return err
@@ -158,8 +158,17 @@ func (r *Rules) Delete(ctx context.Context, t *sqldb.Tenant, by audit.Actor, id 
 	})
 }
 
-// changed ends every write: the audit row, a new stamp, from when on the daily run is due, and, when vehicles may show
-// something else now, word to the inventory.
+// write is for changes of rules: nobody else writes rules or vehicles of the group meanwhile.
+func (r *Rules) write(ctx context.Context, t *sqldb.Tenant, f func(tx *sqldb.Tenant) error) error {
+	err := t.Alone(ctx, sqldb.LockInventory, f)
+	if err == nil {
+		r.stock.Committed(t.Group())
+	}
+	return err
+}
+
+// changed ends every write: the audit row, a new stamp, from when on the daily run is due, and word to the inventory: vehicles
+// show rules' names, and with another outcome may show something else.
 func (r *Rules) changed(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, event string, in *Rule, detail map[string]any, outcome bool) error {
 	if _, told := detail["name"]; !told {
 		detail["name"] = in.Name
@@ -175,7 +184,10 @@ func (r *Rules) changed(ctx context.Context, tx *sqldb.Tenant, by audit.Actor, e
 	if err := storeStamp(ctx, tx, stamp.String()); err != nil {
 		return err
 	}
-	if err := r.keepDays(ctx, tx); err != nil || !outcome {
+	if err := r.keepDays(ctx, tx); err != nil {
+		return err
+	}
+	if err := r.stock.Bump(ctx, tx); err != nil || !outcome {
 		return err
 	}
 	return r.stock.RaiseEdition(ctx, tx)

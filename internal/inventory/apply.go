@@ -156,6 +156,7 @@ func (w *Writer) follow(ctx context.Context, v, was *Vehicle, line int) (faulty 
 	w.counts.add(was, -1)
 	w.settle(v, changed)
 	w.counts.add(v, 1)
+	w.tally.change(was, v, w.today(v))
 	if err := w.remember(ctx, v, was, &look, changed, line); err != nil {
 		return faulty, err
 	}
@@ -265,6 +266,7 @@ func (w *Writer) create(c *vehicle.Change) {
 	v.origin = w.origin(v, &look, c.Line)
 	w.stored[v.VIN] = v
 	w.counts.add(v, 1)
+	w.tally.add(v, w.today(v))
 	w.records = append(w.records, r)
 	w.inserts = append(w.inserts, v)
 	w.touched = append(w.touched, v)

@@ -78,7 +78,7 @@ func (s *Stock) Changes(ctx context.Context, t *sqldb.Tenant, followed Followed,
 	now := s.now()
 	found, passed := 0, 0
 	for asked := limit + 1; found < limit && passed < maxPassed; asked = min(max(2*asked, DefaultChanges), MaxChanges) {
-		rows, err := selectChanged(ctx, t, followed, next.at, asked)
+		rows, err := selectFollowed(ctx, t, followed, next.at, asked)
 		if err != nil {
 			return News{}, err
 		}

@@ -19,7 +19,7 @@ func changesAfter(f Followed, after place, n int) (statement string, args []any)
 		WHERE dealer_group_id = $1 AND (version, vin) > ($2, $3) ORDER BY version, vin LIMIT $4`, args
 }
 
-func selectChanged(ctx context.Context, t *sqldb.Tenant, f Followed, after place, n int) ([]changed, error) {
+func selectFollowed(ctx context.Context, t *sqldb.Tenant, f Followed, after place, n int) ([]changed, error) {
 	statement, args := changesAfter(f, after, n)
 	rows, err := t.Query(ctx, statement, args...)
 	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (c changed, err error) {

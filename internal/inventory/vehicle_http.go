@@ -123,6 +123,7 @@ func (s *Stock) Register(api *rest.API) {
 	s.registerMergeConfigs(api)
 	s.registerMerged(api)
 	s.registerChanges(api)
+	s.registerActivity(api)
 }
 
 func (s *Stock) list(ctx context.Context, p auth.Principal, in *listInput) (*encoded, error) {

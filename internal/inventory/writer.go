@@ -29,6 +29,7 @@ type Writer struct {
 	version  int64  // of the vehicles it writes
 	wrote    bool   // something may show differently
 	counts   counts // what it changes of the kept counters
+	tally    tally  // and of those by day
 	batch
 }
 
@@ -67,11 +68,14 @@ func (s *Stock) Write(ctx context.Context, tx *sqldb.Tenant, from Source, f func
 	if err := w.storeCounts(ctx); err != nil {
 		return err
 	}
+	if err := w.storeTally(ctx); err != nil {
+		return err
+	}
 	return raiseChanges(ctx, tx, w.version)
 }
 
 func (s *Stock) writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Writer, error) {
-	w := &Writer{stock: s, tx: tx, from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond), counts: counts{}}
+	w := &Writer{stock: s, tx: tx, from: from, now: s.instant(), moment: s.now().UTC().Truncate(time.Microsecond), counts: counts{}, tally: newTally()}
 	w.authors.self = author{from.Name, from.ActorType, from.ActorID, from.ActorName, from.File}
 	err := tx.Lock(ctx, sqldb.LockInventory)
 	if err != nil {

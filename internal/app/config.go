@@ -54,7 +54,7 @@ type Config struct {
 
 	PasswordHashes int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
 	RulesMax       int64         `help:"Rules a dealer group may have." default:"200" env:"CARFLUENCE_RULES_MAX"`
-	PageCacheMB    int           `name:"page-cache-mb" help:"Memory for hot inventory pages, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
+	PageCacheMB    int           `name:"page-cache-mb" help:"Memory for inventory pages and single vehicles kept ready, half each, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
 	Drain          time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
 	LogLevel       string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
 

@@ -52,11 +52,13 @@ type Config struct {
 	AnonymousRatePerHour int64         `help:"Requests an address may make per window without a valid credential; 0 for no limit." default:"1000" env:"CARFLUENCE_ANONYMOUS_RATE_PER_HOUR"`
 	QuotaWindow          time.Duration `help:"Length of the window limits count in; shorter ones are for tests." default:"1h" env:"CARFLUENCE_QUOTA_WINDOW"`
 
-	PasswordHashes int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
-	RulesMax       int64         `help:"Rules a dealer group may have." default:"200" env:"CARFLUENCE_RULES_MAX"`
-	PageCacheMB    int           `name:"page-cache-mb" help:"Memory for inventory pages and single vehicles kept ready, half each, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
-	Drain          time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
-	LogLevel       string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
+	PasswordHashes  int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
+	RulesMax        int64         `help:"Rules a dealer group may have." default:"200" env:"CARFLUENCE_RULES_MAX"`
+	PageCacheMB     int           `name:"page-cache-mb" help:"Memory for inventory pages and single vehicles kept ready, half each, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
+	IndexMB         int           `name:"index-mb" help:"Memory for the indexes by which inventories are filtered, sorted and counted, in MiB; about 125 bytes a vehicle. 0 for none." default:"160" env:"CARFLUENCE_INDEX_MB"`
+	DocumentCacheMB int           `name:"document-cache-mb" help:"Memory for vehicles as lists show them, in MiB; about half a KiB each." default:"64" env:"CARFLUENCE_DOCUMENT_CACHE_MB"`
+	Drain           time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
+	LogLevel        string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
 
 	SFTPConnections int           `name:"sftp-connections" help:"SFTP connections open at once." default:"500" env:"CARFLUENCE_SFTP_CONNECTIONS"`
 	SFTPIdle        time.Duration `name:"sftp-idle" help:"An SFTP connection without a request for so long is cut." default:"10m" env:"CARFLUENCE_SFTP_IDLE"`
@@ -78,6 +80,9 @@ type Feeds struct {
 	FeedMaxProblems   int64 `help:"Row errors, and warnings, kept of one file each." default:"10000" env:"CARFLUENCE_FEED_MAX_PROBLEMS"`
 	FeedLogDays       int64 `help:"Days after which logs of files are forgotten." default:"400" env:"CARFLUENCE_FEED_LOG_DAYS"`
 }
+
+// MemoryBytes are set aside for what is kept to answer faster.
+func (c *Config) MemoryBytes() int64 { return int64(c.PageCacheMB+c.IndexMB+c.DocumentCacheMB) << 20 }
 
 // Validate reports every fault at once, with the setting's name and what it should be.
 func (c *Config) Validate() error {
@@ -172,8 +177,13 @@ func (c *Config) checkLimits() error {
 	if c.RulesMax < 1 || c.RulesMax > 10_000 {
 		all = append(all, fmt.Errorf("--rules-max: %d is outside 1 to 10000", c.RulesMax))
 	}
-	if c.PageCacheMB < 0 || c.PageCacheMB > 100_000 {
-		all = append(all, fmt.Errorf("--page-cache-mb: %d is outside 0 to 100000", c.PageCacheMB))
+	for _, memory := range []struct {
+		name string
+		mb   int
+	}{{"page-cache-mb", c.PageCacheMB}, {"index-mb", c.IndexMB}, {"document-cache-mb", c.DocumentCacheMB}} {
+		if memory.mb < 0 || memory.mb > 1_000_000 {
+			all = append(all, fmt.Errorf("--%s: %d is outside 0 to 1000000", memory.name, memory.mb))
+		}
 	}
 	return errors.Join(all...)
 }

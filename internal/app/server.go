@@ -127,7 +127,9 @@ func (s *Server) wire(ctx context.Context, version string, now func() time.Time)
 	s.Keys = auth.NewKeys(s.authority, s.stores.Secret)
 	s.People = auth.NewPeople(s.authority, passwords, blocklist)
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
-	s.Stock, s.Rules = s.stores.NewStock(inventory.Options{PageCacheBytes: int64(c.PageCacheMB) << 20, Now: now}, rule.Options{Max: c.RulesMax, Log: s.log})
+	s.Stock, s.Rules = s.stores.NewStock(inventory.Options{
+		PageCacheBytes: int64(c.PageCacheMB) << 20, IndexBytes: int64(c.IndexMB) << 20, DocumentBytes: int64(c.DocumentCacheMB) << 20, Now: now, Log: s.log,
+	}, rule.Options{Max: c.RulesMax, Log: s.log})
 	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
 	if err := s.wireFeeds(ctx); err != nil {
 		return err
@@ -286,6 +288,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, started func()) error {
 	g.Go(func() error { return s.lock.Keep(parts, s.log) })
 	g.Go(func() error { return s.signingKeys.Run(parts) })
 	g.Go(func() error { return s.prune(parts) })
+	g.Go(func() error { s.warm(parts); return nil })
 	g.Go(func() error { return s.jobs.Run(parts) })
 	if l.SFTP != nil {
 		g.Go(func() error { return s.sftp.Serve(parts, l.SFTP) })
@@ -358,6 +361,20 @@ func (s *Server) shutdown(l net.Listener, servers ...*http.Server) error {
 		all = append(all, h.Shutdown(ctx))
 	}
 	return errors.Join(all...)
+}
+
+// warm makes the indexes of inventories before anybody asks, as far as there is room for all.
+func (s *Server) warm(ctx context.Context) {
+	groups, err := s.Groups.List(ctx)
+	for _, g := range groups {
+		more := false
+		if more, err = s.Stock.Warm(ctx, s.stores.Stock.Patient().Tenant(g.ID)); !more {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("not all inventories are in memory yet; they will be when they are asked for", "error", err)
+	}
 }
 
 // prune forgets what nobody needs any more.

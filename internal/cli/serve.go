@@ -14,7 +14,7 @@ import (
 // takes a sixth of the processor time.
 const collectPercent = 300
 
-// collectHarder is how many bytes Go may hold, besides pages in memory, before the collector no longer waits for that
+// collectHarder is how many bytes Go may hold, besides what is kept to answer faster, before the collector no longer waits for that
 // growth (GOMEMLIMIT). Logins and a file of a million rows at once keep 100 MiB alive: without it the server grew to
 // 445 MiB, with it to 360. SQLite's own memory comes on top.
 const collectHarder = 224 << 20
@@ -41,7 +41,7 @@ func (cmd *serveCommand) Run(c *console) error {
 		debug.SetGCPercent(collectPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(collectHarder + int64(cmd.PageCacheMB)<<20)
+		debug.SetMemoryLimit(collectHarder + cmd.MemoryBytes())
 	}
 	stores, err := openStores(c, cmd.Store)
 	if err != nil {

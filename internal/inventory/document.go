@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,4 +133,48 @@ func appendTime(b []byte, t time.Time) []byte {
 	b = append(b, '"')
 	b = t.UTC().Truncate(time.Second).AppendFormat(b, time.RFC3339)
 	return append(b, '"')
+}
+
+// appendMembers appends an object with the VIN and the named members of an encoded vehicle, in its order.
+func appendMembers(b []byte, object string, names []string) []byte {
+	b = append(b, '{')
+	for rest := object[1:]; len(rest) > 1; {
+		name, after, _ := strings.Cut(rest[1:], `"`) // names have no escapes
+		end := valueEnd(after)
+		if name == "vin" || slices.Contains(names, name) {
+			if b[len(b)-1] != '{' {
+				b = append(b, ',')
+			}
+			b = append(b, rest[:len(rest)-len(after)+end]...)
+		}
+		rest = strings.TrimPrefix(after[end:], ",")
+	}
+	return append(b, '}')
+}
+
+// valueEnd is where the value at the beginning of a text, and the colon before it, end.
+func valueEnd(text string) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+			if depth < 0 {
+				return i
+			}
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(text)
 }

@@ -66,7 +66,8 @@ type Page struct {
 type pageKey struct {
 	group   string
 	version int64
-	filter  Filter
+	filter  Filter // or
+	query   string // of a Selection
 	page    rest.Page
 }
 
@@ -101,7 +102,7 @@ func newPages(maxBytes int64) *pages {
 		p.kept = otter.Must(&otter.Options[pageKey, *Page]{
 			MaximumWeight: uint64(maxBytes),
 			Weigher: func(k pageKey, v *Page) uint32 {
-				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + 300)
+				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + len(k.query) + 300)
 			},
 		})
 	}
@@ -232,7 +233,7 @@ func (s *Stock) List(ctx context.Context, t *sqldb.Tenant, f Filter, at rest.Pag
 	if err != nil {
 		return nil, err
 	}
-	key := pageKey{t.Group(), version.n, f, at}
+	key := pageKey{group: t.Group(), version: version.n, filter: f, page: at}
 	if page := s.pages.get(key, now); page != nil {
 		return page, nil
 	}
@@ -289,14 +290,12 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 			return nil, err
 		}
 	}
-	body = append(body, `],"pagination":{"total":`...)
-	body = strconv.AppendInt(body, total, 10)
-	body = append(body, `,"limit":`...)
-	body = strconv.AppendInt(body, at.Limit, 10)
-	body = append(body, `,"offset":`...)
-	body = strconv.AppendInt(body, at.Offset, 10)
-	body = append(body, `}}`...)
-	return &Page{Body: body, ETag: tagOf(body), until: days.midnight(now)}, nil
+	body = appendPagination(append(body, ']'), total, at)
+	return newPage(append(body, '}'), days.midnight(now)), nil
+}
+
+func newPage(body []byte, until time.Time) *Page {
+	return &Page{Body: body, ETag: tagOf(body), until: until}
 }
 
 // tagOf is the weak ETag of an answer.

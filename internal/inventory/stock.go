@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type Stock struct {
 	dealers *dealer.Dealers
 	now     func() time.Time
 	pages   *pages
+	indexes *indexes
 	answers *answers
 	zones   sync.Map // IANA name → *time.Location
 }
@@ -33,6 +35,9 @@ type Stock struct {
 // Options of the stock.
 type Options struct {
 	PageCacheBytes int64            // of the pages and vehicles kept in memory, half each; 0 keeps none
+	IndexBytes     int64            // of the indexes of groups' vehicles; 0 for none: then there are no filters, sorts and facets
+	DocumentBytes  int64            // of the vehicles kept in memory as lists show them; 0 keeps none
+	Log            *slog.Logger     // none when nil
 	Now            func() time.Time // time.Now when nil
 }
 
@@ -42,7 +47,7 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 		o.Now = time.Now
 	}
 	half := o.PageCacheBytes / 2
-	return &Stock{db: db, now: o.Now, pages: newPages(half), answers: newAnswers(half), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
 // Outcome is what became of a change.

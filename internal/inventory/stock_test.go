@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"carfluence/internal/index"
 	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
@@ -56,7 +57,7 @@ func TestCountersFollowTheRows(t *testing.T) {
 		n++
 		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 		tenant := db.Tenant(fmt.Sprintf("group-%d", n))
-		s := NewStock(db, Options{PageCacheBytes: 1 << 20, Now: func() time.Time { return now }})
+		s := NewStock(db, Options{PageCacheBytes: 1 << 20, IndexBytes: 64 << 20, Now: func() time.Time { return now }})
 		began := map[string]vehicle.Values{}
 		for range rapid.IntRange(1, 6).Draw(t, "batches") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "days")) * 24 * time.Hour)
@@ -254,7 +255,27 @@ func TestPagesAreKeptUntilTheInventoryChanges(t *testing.T) {
 
 // Readers and writers at once: no page mixes two states, and nobody sees an older state than one it has seen.
 func TestPagesAreWhole(t *testing.T) {
+	for name, ask := range map[string]func(*Stock) asking{
+		"from the store": func(s *Stock) asking {
+			return func(ctx context.Context, t *sqldb.Tenant, at rest.Page) (*Page, error) {
+				return s.List(ctx, t, Filter{}, at)
+			}
+		},
+		"from memory": func(s *Stock) asking {
+			return func(ctx context.Context, t *sqldb.Tenant, at rest.Page) (*Page, error) {
+				return s.Find(ctx, t, &Selection{Query: index.Query{Sort: []index.Key{{Column: index.VIN}}}}, at)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { pagesAreWhole(t, ask) })
+	}
+}
+
+type asking func(context.Context, *sqldb.Tenant, rest.Page) (*Page, error)
+
+func pagesAreWhole(t *testing.T, asks func(*Stock) asking) {
 	h := open(t)
+	ask := asks(h.stock)
 	vins := []string{truck, sedan, wrongDigit}
 	write := func(edition int) {
 		var batch []vehicle.Change
@@ -270,7 +291,7 @@ func TestPagesAreWhole(t *testing.T) {
 		readers.Go(func() {
 			last := ""
 			for ctx.Err() == nil {
-				page, err := h.stock.List(t.Context(), h.tenant(), Filter{}, rest.Page{Limit: 50})
+				page, err := ask(t.Context(), h.tenant(), rest.Page{Limit: 50})
 				if err != nil {
 					t.Error(err)
 					return
@@ -295,9 +316,9 @@ func TestPagesAreWhole(t *testing.T) {
 func TestHotPageCostsLittle(t *testing.T) {
 	h := open(t)
 	h.imports(row(truck, 2, map[vehicle.Field]string{vehicle.Price: "1"}))
-	tenant, f, at := h.tenant(), Filter{Status: vehicle.StatusActive}, rest.Page{Limit: 1}
+	tenant, sel, at := h.tenant(), &Selection{Query: index.Query{Status: vehicle.StatusActive}}, rest.Page{Limit: 1}
 	allocs := testing.AllocsPerRun(1000, func() {
-		if _, err := h.stock.List(t.Context(), tenant, f, at); err != nil {
+		if _, err := h.stock.Find(t.Context(), tenant, sel, at); err != nil {
 			t.Error(err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 
 	"carfluence/internal/auth"
 	"carfluence/internal/errs"
+	"carfluence/internal/index"
 	"carfluence/internal/rest"
 	"carfluence/internal/vehicle"
 	"carfluence/internal/vin"
@@ -17,7 +18,10 @@ import (
 
 type listInput struct {
 	FilterInput
-	IntegrationID string `query:"integration_id" format:"uuid" doc:"What this integration says of the vehicles it brought, instead of the one view of all sources."`
+	IntegrationID string `query:"integration_id" format:"uuid" doc:"What this integration says of the vehicles it brought, instead of the one view of all sources. Goes with status and search alone."`
+	SelectionInput
+	Fields string `query:"fields" doc:"Members to show of each vehicle beside its VIN, separated by commas: those of lists and of full records." example:"price,mileage,photos"`
+	Facets string `query:"facets" doc:"Values to count, separated by commas: make, model, condition, body_style, dealership_id. Each is counted among the vehicles that pass all filters but its own." example:"make,body_style"`
 }
 
 // FilterInput are the parameters all lists of vehicles take.
@@ -128,20 +132,59 @@ func (s *Stock) Register(api *rest.API) {
 }
 
 func (s *Stock) list(ctx context.Context, p auth.Principal, in *listInput) (*encoded, error) {
+	if in.IntegrationID != "" {
+		return s.listSource(ctx, p, in)
+	}
+	sel, err := in.selection(p.Scopes.Has(auth.Admin))
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Find(ctx, s.db.Tenant(p.Group), sel, in.Page())
+	return page.encoded(), err
+}
+
+// listSource lists what one integration says.
+func (s *Stock) listSource(ctx context.Context, p auth.Principal, in *listInput) (*encoded, error) {
 	f, err := in.filter()
 	if err != nil {
 		return nil, err
+	}
+	if (in.SelectionInput != SelectionInput{}) || in.Fields+in.Facets != "" {
+		return nil, errs.Invalid("invalid", "What one integration says can't be filtered so.", errs.In("integration_id", "goes with status and search alone; leave it or the other filters, sort, fields and facets out"))
 	}
 	f.IntegrationID = strings.ToLower(in.IntegrationID)
 	return s.listed(ctx, p, f, in.Page())
 }
 
-func (s *Stock) listed(ctx context.Context, p auth.Principal, f Filter, at rest.Page) (*encoded, error) {
-	page, err := s.List(ctx, s.db.Tenant(p.Group), f, at)
+// selection is what the parameters ask for.
+func (in *listInput) selection(sensitive bool) (*Selection, error) {
+	f, err := in.filter()
 	if err != nil {
 		return nil, err
 	}
-	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: page.ETag, Body: page.Body}, nil
+	sel := &Selection{Query: index.Query{Status: f.Status, Search: f.Search}, Sensitive: sensitive}
+	var r reader
+	in.read(&r, &sel.Query)
+	if in.Fields != "" {
+		sel.Fields = r.fields(in.Fields, sensitive)
+	}
+	if in.Facets != "" {
+		sel.Query.Facets = r.facets(in.Facets)
+	}
+	return sel, r.err()
+}
+
+func (s *Stock) listed(ctx context.Context, p auth.Principal, f Filter, at rest.Page) (*encoded, error) {
+	page, err := s.List(ctx, s.db.Tenant(p.Group), f, at)
+	return page.encoded(), err
+}
+
+// encoded is the page as an answer.
+func (p *Page) encoded() *encoded {
+	if p == nil {
+		return nil
+	}
+	return &encoded{Status: http.StatusOK, ContentType: jsonType, ETag: p.ETag, Body: p.Body}
 }
 
 func (s *Stock) show(ctx context.Context, p auth.Principal, in *vehicleInput) (*encoded, error) {
@@ -202,8 +245,13 @@ func apiSource(p auth.Principal) Source {
 // The shapes of the answers, for the document; the answers themselves are written by document.go.
 type (
 	vehicleListAnswer struct {
-		Vehicles   []listedVehicle `json:"vehicles"`
-		Pagination rest.Pagination `json:"pagination"`
+		Vehicles   []listedVehicle         `json:"vehicles"`
+		Pagination rest.Pagination         `json:"pagination"`
+		Facets     map[string][]facetCount `json:"facets,omitempty" doc:"Of what was asked for in facets."`
+	}
+	facetCount struct {
+		Value *string `json:"value" nullable:"true" doc:"Null for vehicles without one."`
+		Count int64   `json:"count"`
 	}
 	vehicleAnswer struct {
 		Vehicle fullVehicle `json:"vehicle"`

@@ -266,6 +266,7 @@ var ProblemTypes = []ProblemType{
 	{"name_taken", "Name in use", 409, "Another record of this dealer group has this name."},
 	{"merge_config_name_taken", "Merge config name in use", 409, "Another merge config of this group goes by this name; the detail says which."},
 	{"too_many_merge_configs", "Too many merge configs", 409, "The group has as many merge configs as it may have."},
+	{"inventory_too_large", "Inventory too large for filters", 503, "Filters, sorts, fields and facets need the inventory in the server's memory, and its setting index-mb has no room for it. Lists with status and search alone work on."},
 	{"merge_config_building", "Merge config is being built", 503, "The vehicles of this merge config are being merged for the first time. Retry-After says when to look again."},
 	{"alias_taken", "Alias in use", 409, "Another dealership of this group goes by this alias or code; the detail says which."},
 	{"dealer_has_vehicles", "Dealership has vehicles", 409, "A dealership with vehicles can't be deleted; the detail says how many there are."},

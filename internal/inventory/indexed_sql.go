@@ -1,0 +1,42 @@
+package inventory
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"carfluence/internal/index"
+	"carfluence/internal/sqldb"
+)
+
+const indexedColumns = `vin, version, lot_since, dealership_id, document`
+
+// writtenVehicles finds its place in the index alone. Vehicles that are written while it is walked through come again, later.
+const writtenVehicles = `SELECT ` + indexedColumns + ` FROM vehicle WHERE dealer_group_id = $1 AND (version, vin) > ($2, $3) ORDER BY version, vin LIMIT $4`
+
+func scanIndexed(r *sqldb.Rows) (row index.Row, err error) {
+	var dealership sql.NullString
+	err = r.Scan(&row.VIN, &row.Version, &row.LotSince, &dealership, &row.Document)
+	row.DealershipID = dealership.String
+	return row, err
+}
+
+// selectWritten reads vehicles by version and VIN, those behind the ones given.
+func selectWritten(ctx context.Context, t *sqldb.Tenant, version int64, vin string, limit int) ([]index.Row, error) {
+	rows, err := t.Query(ctx, writtenVehicles, version, vin, limit)
+	list, err := sqldb.Collect(rows, err, scanIndexed)
+	if err != nil {
+		return nil, fmt.Errorf("read vehicles by version: %w", err)
+	}
+	return list, nil
+}
+
+// selectIndexed reads vehicles by VIN.
+func selectIndexed(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings) ([]index.Row, error) {
+	rows, err := t.Query(ctx, `SELECT `+indexedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
+	list, err := sqldb.Collect(rows, err, scanIndexed)
+	if err != nil {
+		return nil, fmt.Errorf("read vehicles: %w", err)
+	}
+	return list, nil
+}

@@ -102,26 +102,25 @@ func (w *Writer) storeMarks(ctx context.Context) error {
 const hashesByVIN = `SELECT vin, row_hash FROM vehicle_source WHERE dealer_group_id = $1 AND source_id || '' = $2
 	AND missed_syncs = 0 AND gone_at IS NULL AND vin IN (SELECT value FROM json_each($3))`
 
-// selectHashes reads by VIN the hashes of the rows a source's records were read from, of those it still lists.
-func selectHashes(ctx context.Context, t *sqldb.Tenant, source string, vins sqldb.Strings) (map[string]int64, error) {
+// selectHashes adds by VIN the hashes of the rows a source's records were read from, of those it still lists.
+func selectHashes(ctx context.Context, t *sqldb.Tenant, source string, vins sqldb.Strings, to map[string]int64) error {
 	rows, err := t.Query(ctx, hashesByVIN, source, vins)
-	out := make(map[string]int64, len(vins))
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
 		var vin string
 		var hash int64
 		err := r.Scan(&vin, &hash)
-		out[vin] = hash
+		to[vin] = hash
 		return struct{}{}, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read row hashes: %w", err)
+		return fmt.Errorf("read row hashes: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // eachListing calls f for every VIN a source lists.
 func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Listing)) error {
-	rows, err := t.Query(ctx, `SELECT vin, missed_syncs, missed_since, status FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2 AND gone_at IS NULL`, source)
+	rows, err := t.Query(ctx, `SELECT vin, row_hash, missed_syncs, missed_since, status FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2 AND gone_at IS NULL`, source)
 	if err != nil {
 		return fmt.Errorf("read listings: %w", err)
 	}
@@ -130,7 +129,7 @@ func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Lis
 		var l Listing
 		var since sqldb.Time
 		var status string
-		if err := rows.Scan(&l.VIN, &l.Missed, &since, &status); err != nil {
+		if err := rows.Scan(&l.VIN, &l.Hash, &l.Missed, &since, &status); err != nil {
 			return fmt.Errorf("read listings: %w", err)
 		}
 		l.MissedSince, l.Active = since.Time, status == vehicle.StatusActive

@@ -162,7 +162,7 @@ func (w *Writer) follow(ctx context.Context, v, was *Vehicle, line int) (faulty 
 	if v.sameIndexed(was) {
 		w.updates = append(w.updates, v)
 	} else {
-		w.inserts = append(w.inserts, v)
+		w.reindexed = append(w.reindexed, v)
 	}
 	return faulty, nil
 }
@@ -305,7 +305,7 @@ func (w *Writer) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(w.inserts)+len(w.updates)+len(w.records) == 0 && !merged {
+	if len(w.inserts)+len(w.updates)+len(w.reindexed)+len(w.records) == 0 && !merged {
 		return nil
 	}
 	w.wrote = true

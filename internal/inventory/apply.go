@@ -2,6 +2,8 @@ package inventory
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"carfluence/internal/money"
@@ -309,6 +311,9 @@ func (w *Writer) write(ctx context.Context) error {
 		return nil
 	}
 	w.wrote = true
+	// Neighbours in the key and the indexes stay neighbours in the table, too.
+	slices.SortFunc(w.inserts, func(a, b *Vehicle) int { return strings.Compare(a.VIN, b.VIN) })
+	slices.SortFunc(w.records, func(a, b *record) int { return strings.Compare(a.vin, b.vin) })
 	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeVersions, w.storeHistory} {
 		if err := store(ctx); err != nil {
 			return err

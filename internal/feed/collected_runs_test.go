@@ -148,7 +148,7 @@ func TestCollectedSourcesOfOneVIN(t *testing.T) {
 
 func (w *works) vins(in Integration) (vins []string) {
 	w.Helper()
-	if err := w.Stock.EachListing(w.Context(), w.t, in.ID, func(l inventory.Listing) { vins = append(vins, l.VIN) }); err != nil {
+	if err := w.Stock.EachListing(w.Context(), w.t, inventory.Source{IntegrationID: in.ID}, func(l inventory.Listing) { vins = append(vins, l.VIN) }); err != nil {
 		w.Fatal(err)
 	}
 	return vins

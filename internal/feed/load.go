@@ -9,13 +9,11 @@ import (
 	"runtime/debug"
 	"time"
 
-	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 	"carfluence/internal/mapping"
 	"carfluence/internal/sheet"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/vehicle"
-	"carfluence/internal/vin"
 )
 
 // loading is one file on its way into the inventory. A first reading finds out which of its rows say anything new, without
@@ -41,113 +39,9 @@ type loading struct {
 
 const batchRows = 1000
 
-// survey is what the first reading tells.
-type survey struct {
-	mapping *mapping.Mapping
-	header  []string
-	hasher  rowHasher
-	rows    int64
-	seen    map[uint64]int64 // hashes of VINs to the latest row: exact ones are kept only where one comes twice
-	last    map[string]int   // line of the last row of each VIN that stands in the file more than once
-	news    rowSet           // rows with something to say
-	present []string         // VINs in rows that can't be used: refused, but there
-}
-
-// lists tells whether the file holds a VIN.
-func (s *survey) lists(vin string) bool {
-	_, ok := s.seen[hashVIN(vin)]
-	return ok
-}
-
 // supersedes tells that of several rows of one VIN only the last is applied. Where a row may be left out altogether each is
 // applied, so that each is counted as what became of it.
 func (l *loading) supersedes() bool { return !l.from.Lead && !l.from.UpdateOnly }
-
-// look reads the file for the first time. A file that is unusable is an error.
-func (l *loading) look(ctx context.Context, t *sqldb.Tenant) error {
-	f, err := l.open()
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	rd, m, err := open(f, l.file, l.options)
-	if err != nil {
-		return err
-	}
-	l.survey = survey{mapping: m, header: rd.Header, hasher: newRowHasher(rd.Header, l.settled), seen: map[uint64]int64{}, last: map[string]int{}}
-	c := comparing{l: l, ctx: ctx, t: t, places: map[string]string{}}
-	var first *mapping.Problem
-	for {
-		row, err := rd.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		text, fault := m.VIN(row)
-		if fault != nil {
-			if first == nil {
-				first = fault
-			}
-			l.survey.news.add(l.survey.rows)
-			l.survey.glimpse(row)
-		} else {
-			h := hashVIN(text)
-			if before, again := l.survey.seen[h]; again {
-				l.survey.last[text] = row.Line
-				l.survey.news.add(before)        // that it is superseded
-				l.survey.news.add(l.survey.rows) // where each counts, the last word must come last
-			}
-			l.survey.seen[h] = l.survey.rows
-			if err := c.add(text, row); err != nil {
-				return err
-			}
-		}
-		l.survey.rows++
-	}
-	if err := c.flush(); err != nil {
-		return err
-	}
-	l.format = rd.Format()
-	if !m.Leads() { // of which none need name a vehicle
-		err = l.survey.usable(first)
-	}
-	l.survey.seal()
-	return err
-}
-
-// glimpse notes the VINs in a row that can't be used for its shape: a comma too many sells no car.
-func (s *survey) glimpse(row sheet.Row) {
-	if row.Fault == "" {
-		return
-	}
-	for _, cell := range row.Cells {
-		if vin.Proven(cell) {
-			s.present = append(s.present, vin.Normalise(cell))
-		}
-	}
-}
-
-// seal closes the survey: what was glimpsed counts as listed, unless no row at all can be used.
-func (s *survey) seal() {
-	for _, text := range s.present {
-		if h := hashVIN(text); s.seen[h] == 0 {
-			s.seen[h] = -1
-		}
-	}
-}
-
-// usable refuses a file from which nothing could be learned.
-func (s *survey) usable(first *mapping.Problem) error {
-	switch {
-	case s.rows == 0:
-		return errs.Invalid("file_without_rows", "The file has a header but no rows.")
-	case len(s.seen) == 0:
-		return errs.Invalid("file_without_vins", fmt.Sprintf("None of the file's %d rows has a VIN that can be used; line %d: %s.", s.rows, first.Line, first.Reason))
-	}
-	return nil
-}
 
 // open reads a file's format and header.
 func open(r io.Reader, name string, o mapping.Options) (*sheet.Reader, *mapping.Mapping, error) {
@@ -159,65 +53,10 @@ func open(r io.Reader, name string, o mapping.Options) (*sheet.Reader, *mapping.
 	return rd, m, err
 }
 
-// comparing finds out batch by batch which rows the source's records were read from already.
-type comparing struct {
-	l      *loading
-	ctx    context.Context
-	t      *sqldb.Tenant
-	vins   []string
-	hashes []int64
-	rows   []int64
-	places map[string]string // dealership ids by the cells that name them
-}
-
-func (c *comparing) add(vin string, row sheet.Row) error {
-	cells := c.l.survey.mapping.DealerCells(row)
-	id, ok := c.places[cells]
-	if !ok {
-		code, name := c.l.survey.mapping.Dealer(row)
-		var err error
-		if id, err = c.l.stores.peek(c.ctx, c.t, code, name); err != nil {
-			return err
-		}
-		if len(c.places) < maxPlaces {
-			c.places[cells] = id
-		}
-	}
-	c.vins, c.rows = append(c.vins, vin), append(c.rows, c.l.survey.rows)
-	c.hashes = append(c.hashes, rowAt(c.l.survey.hasher.of(row), id))
-	if len(c.vins) < batchRows {
-		return nil
-	}
-	return c.flush()
-}
-
-func (c *comparing) flush() error {
-	known, err := c.l.stock.Known(c.ctx, c.t, c.l.from, c.vins)
-	if err != nil {
-		return err
-	}
-	for i, text := range c.vins {
-		if hash, ok := known[text]; !ok || hash == 0 || hash != c.hashes[i] {
-			c.l.survey.news.add(c.rows[i])
-		}
-	}
-	c.vins, c.hashes, c.rows = c.vins[:0], c.hashes[:0], c.rows[:0]
-	return nil
-}
-
-// hashVIN is FNV-1a. Two VINs with one hash do no harm: the second is looked up by its text.
-func hashVIN(vin string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(vin) {
-		h = (h ^ uint64(vin[i])) * 1099511628211
-	}
-	return h
-}
-
 // apply reads, maps and writes the rows with something to say, joining the transaction of the writer, tx. Mapping runs ahead
 // of writing.
 func (l *loading) apply(ctx context.Context, tx *sqldb.Tenant, w *inventory.Writer) error {
-	if l.survey.news.n == 0 {
+	if l.survey.same.n == l.survey.rows {
 		l.same = l.survey.rows
 		l.counts.Updated, l.counts.Total = l.same, l.same
 		return nil
@@ -310,10 +149,10 @@ func (l *loading) mapRows(rd *sheet.Reader, clean vehicle.Cleaner, at *int64) (b
 		if err != nil {
 			return batch{err: err}, false
 		}
-		news := l.survey.news.has(*at)
+		same := l.survey.same.has(*at)
 		*at++
 		b.rows++
-		if !news {
+		if same {
 			b.same++
 			continue
 		}

@@ -170,7 +170,7 @@ func (p *processing) read(ctx context.Context) error {
 		return err
 	}
 	p.progress.total = p.load.survey.rows
-	if err := p.judge(ctx, p.load.survey.lists); err != nil {
+	if err := p.judge(ctx, &p.load.survey); err != nil {
 		return err
 	}
 	if p.mustHold() {
@@ -222,14 +222,18 @@ func (p *processing) repeat(ctx context.Context, last Run) error {
 	return p.commit(ctx, func(tx *sqldb.Tenant, _ *inventory.Writer) error { return copyProblems(ctx, tx, last.ID, p.run.ID) })
 }
 
-// judge finds out what becomes of the vehicles that the file does not list; without lists, the same as the file before did
-// not list.
-func (p *processing) judge(ctx context.Context, lists func(vin string) bool) error {
+// judge finds out what becomes of the vehicles that the file does not list; without a survey, the same as the file before
+// did not list.
+func (p *processing) judge(ctx context.Context, s *survey) error {
 	sync, now := p.sync(), p.run.ReceivedAt
-	err := p.f.Stock.EachListing(ctx, p.t, p.in.ID, func(l inventory.Listing) {
+	if s != nil && s.listing != nil && (s.absent == 0 || sync.Strategy == StrategyUpdateOnly) {
+		p.absent.listed = s.listing.active
+		return nil
+	}
+	err := p.f.Stock.EachListing(ctx, p.t, p.source(), func(l inventory.Listing) {
 		present := l.Missed == 0
-		if lists != nil {
-			present = lists(l.VIN)
+		if s != nil {
+			present = s.lists(l.VIN)
 		}
 		p.absent.note(sync, l, present, now)
 	})
@@ -369,7 +373,7 @@ func (p *processing) hold(ctx context.Context) error {
 		}
 		would.Update = exist
 		if p.in.Sync.Strategy != StrategyUpdateOnly {
-			would.Create = int64(len(p.load.survey.seen)) - exist
+			would.Create = int64(p.load.survey.file.n) - exist
 		}
 	} else {
 		would.Update = p.run.Counts.Updated

@@ -3,6 +3,8 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"carfluence/internal/sqldb"
 )
@@ -146,6 +148,48 @@ func recountAges(ctx context.Context, tx *sqldb.Tenant, is counting) error {
 		ON CONFLICT (dealer_group_id) DO UPDATE SET strays = excluded.strays, since = excluded.since`, is.strays, int64(is.since))
 	if err != nil {
 		return fmt.Errorf("recount ages: %w", err)
+	}
+	return nil
+}
+
+// insertRows is a multi-row insert of a tenant's table; of every row the group is $1.
+func insertRows(table, columns string, numColumns, rows int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO ` + table + ` (dealer_group_id, ` + columns + `) VALUES `)
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("($1")
+		for j := range numColumns {
+			b.WriteString(", $" + strconv.Itoa(2+numColumns*i+j))
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// chunks are multi-row inserts of one size, and of single rows for the rest.
+type chunks struct {
+	size         int
+	full, single string
+}
+
+func (c chunks) insert(ctx context.Context, tx *sqldb.Tenant, rows int, bind func(args []any, row int) []any) error {
+	var args []any
+	for i := 0; i < rows; {
+		n, statement := 1, c.single
+		if rows-i >= c.size {
+			n, statement = c.size, c.full
+		}
+		args = args[:0]
+		for range n {
+			args = bind(args, i)
+			i++
+		}
+		if _, err := tx.Exec(ctx, statement, args...); err != nil {
+			return err
+		}
 	}
 	return nil
 }

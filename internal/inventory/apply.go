@@ -2,6 +2,8 @@ package inventory
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"carfluence/internal/money"
@@ -163,7 +165,7 @@ func (w *Writer) follow(ctx context.Context, v, was *Vehicle, line int) (faulty 
 	if v.sameIndexed(was) {
 		w.updates = append(w.updates, v)
 	} else {
-		w.inserts = append(w.inserts, v)
+		w.reindexed = append(w.reindexed, v)
 	}
 	return faulty, nil
 }
@@ -307,10 +309,13 @@ func (w *Writer) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(w.inserts)+len(w.updates)+len(w.records) == 0 && !merged {
+	if len(w.inserts)+len(w.updates)+len(w.reindexed)+len(w.records) == 0 && !merged {
 		return nil
 	}
 	w.wrote = true
+	// Neighbours in the key and the indexes stay neighbours in the table, too.
+	slices.SortFunc(w.inserts, func(a, b *Vehicle) int { return strings.Compare(a.VIN, b.VIN) })
+	slices.SortFunc(w.records, func(a, b *record) int { return strings.Compare(a.vin, b.vin) })
 	for _, store := range []func(context.Context) error{w.storeVehicles, w.storeRecords, w.storeVersions, w.storeHistory} {
 		if err := store(ctx); err != nil {
 			return err

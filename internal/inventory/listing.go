@@ -14,12 +14,19 @@ type Listing struct {
 	Active      bool      // as the integration alone shows it
 	Missed      int64     // files in a row that did not list it
 	MissedSince time.Time // when the first of them arrived
+	Hash        int64     // of the row its record was read from, 0 when the row must be read again
 }
 
 // Known returns by VIN the hashes of the rows from which a source's records were read, as far as it lists them
 // without a break: a row with the same hash has nothing new to say.
 func (s *Stock) Known(ctx context.Context, t *sqldb.Tenant, from Source, vins []string) (map[string]int64, error) {
-	return selectHashes(ctx, t, from.id(), vins)
+	out := make(map[string]int64, len(vins))
+	for some := range slices.Chunk(vins, batchOfVehicles) {
+		if err := selectHashes(ctx, t, from.id(), some, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // Exist tells how many of the VINs the inventory holds.
@@ -38,9 +45,9 @@ func (s *Stock) ListedElsewhere(ctx context.Context, t *sqldb.Tenant, integratio
 	return out, nil
 }
 
-// EachListing calls f for every vehicle the integration lists, those given up as sold left out.
-func (s *Stock) EachListing(ctx context.Context, t *sqldb.Tenant, integrationID string, f func(Listing)) error {
-	return eachListing(ctx, t, integrationID, f)
+// EachListing calls f for every vehicle the source lists, those given up as sold left out.
+func (s *Stock) EachListing(ctx context.Context, t *sqldb.Tenant, from Source, f func(Listing)) error {
+	return eachListing(ctx, t, from.id(), f)
 }
 
 // Miss notes that a file, which arrived at a time, did not list these vehicles.

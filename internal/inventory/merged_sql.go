@@ -9,25 +9,14 @@ import (
 	"carfluence/internal/vehicle"
 )
 
-const (
-	mergedColumns    = `view_id, vin, dealership_id, status, lot_since, created_at, search, disputed, conflicts, made, document`
-	numMergedColumns = 11
+const changingMerged = `dealership_id, lot_since, conflicts, made, document`
 
-	mergedPerStatement = 12
+// Statements that write merged vehicles. Most changes leave alone what stands in indexes.
+var (
+	newMerged       = sqldb.InsertInto("merged_vehicle", "view_id, vin, "+changingMerged+", status, created_at, search, disputed")
+	changedMerged   = sqldb.UpdateOf("merged_vehicle", "view_id, vin", changingMerged)
+	reindexedMerged = sqldb.UpdateOf("merged_vehicle", "view_id, vin", changingMerged+", status, created_at, search, disputed")
 )
-
-func insertMerged(rows int) string {
-	return insertRows("merged_vehicle", mergedColumns, numMergedColumns, rows) + `
-		ON CONFLICT (dealer_group_id, view_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, status = excluded.status, lot_since = excluded.lot_since,
-		created_at = excluded.created_at, search = excluded.search, disputed = excluded.disputed, conflicts = excluded.conflicts, made = excluded.made,
-		document = excluded.document`
-}
-
-var insertMergedFull, insertMergedOne = insertMerged(mergedPerStatement), insertMerged(1)
-
-// updateMerged leaves alone what stands in indexes: writing the same value there costs as much as a new one.
-const updateMerged = `UPDATE merged_vehicle SET dealership_id = $4, lot_since = $5, conflicts = $6, made = $7, document = $8
-	WHERE dealer_group_id = $1 AND view_id = $2 AND vin = $3`
 
 // mergedCount are the counters of a view, or a change to them.
 type mergedCount struct{ total, active, conflicting int64 }
@@ -79,7 +68,7 @@ func (w *Writer) storeView(ctx context.Context, view *mergeView, list []*merged)
 		return 0, err
 	}
 	var counts mergedCount
-	var inserts [][]any
+	var added, reindexed, changed [][]any
 	for _, m := range list {
 		row := w.mergedRow(m)
 		was, known := stored[m.VIN]
@@ -87,21 +76,27 @@ func (w *Writer) storeView(ctx context.Context, view *mergeView, list []*merged)
 			continue
 		}
 		n++
+		values := []any{view.id, m.VIN, text(row.dealership), row.lotSince, row.conflicts, row.made, row.document}
 		if known && row.sameIndexed(&was) {
-			if _, err := w.tx.Exec(ctx, updateMerged, view.id, m.VIN, text(row.dealership), row.lotSince, row.conflicts, row.made, row.document); err != nil {
-				return 0, fmt.Errorf("store merged vehicle: %w", err)
-			}
+			changed = append(changed, values)
 			continue
 		}
+		counts.add(&row, 1)
+		values = append(values, row.status, sqldb.At(m.CreatedAt), row.search, row.disputed)
 		if known {
 			counts.add(&was, -1)
+			reindexed = append(reindexed, values)
+		} else {
+			added = append(added, values)
 		}
-		counts.add(&row, 1)
-		inserts = append(inserts, []any{view.id, m.VIN, text(row.dealership), row.status, row.lotSince, sqldb.At(m.CreatedAt), row.search, row.disputed, row.conflicts, row.made, row.document})
 	}
-	statements := chunks{size: mergedPerStatement, full: insertMergedFull, single: insertMergedOne}
-	if err := statements.insert(ctx, w.tx, len(inserts), func(args []any, row int) []any { return append(args, inserts[row]...) }); err != nil {
-		return 0, fmt.Errorf("store merged vehicles: %w", err)
+	for _, c := range []struct {
+		bulk *sqldb.Bulk
+		rows [][]any
+	}{{changedMerged, changed}, {reindexedMerged, reindexed}, {newMerged, added}} {
+		if err := w.tx.Load(ctx, c.bulk, len(c.rows), func(i int, row []any) []any { return append(row, c.rows[i]...) }); err != nil {
+			return 0, fmt.Errorf("store merged vehicles: %w", err)
+		}
 	}
 	if counts != (mergedCount{}) {
 		err = addMergedCount(ctx, w.tx, view.id, counts)

@@ -8,22 +8,20 @@ import (
 	"carfluence/internal/vehicle"
 )
 
-const (
-	recordColumns    = `vin, source_id, standing, record, row_hash, created_at, changed_at, missed_syncs, missed_since, gone_at`
-	newRecordColumns = recordColumns + `, status, search`
-	numRecordColumns = 12
+const recordColumns = `vin, source_id, standing, record, row_hash, created_at, changed_at, missed_syncs, missed_since, gone_at`
 
-	recordsPerStatement = 12
+// Statements that write records. Most changes leave alone what stands in the index.
+var (
+	newRecords       = sqldb.InsertInto("vehicle_source", changedRecord+", status, created_at")
+	changedRecords   = sqldb.UpdateOf("vehicle_source", "vin, source_id", changingRecord)
+	reindexedRecords = sqldb.UpdateOf("vehicle_source", "vin, source_id", changingRecord+", status")
+	markedRecords    = sqldb.UpdateOf("vehicle_source", "vin, source_id", "row_hash, missed_syncs, missed_since")
 )
 
-func insertRecords(rows int) string {
-	return insertRows("vehicle_source", newRecordColumns, numRecordColumns, rows) + `
-		ON CONFLICT (dealer_group_id, vin, source_id) DO UPDATE SET standing = excluded.standing, record = excluded.record, row_hash = excluded.row_hash,
-		changed_at = excluded.changed_at, missed_syncs = excluded.missed_syncs, missed_since = excluded.missed_since, gone_at = excluded.gone_at,
-		status = excluded.status, search = excluded.search`
-}
-
-var insertRecordsFull, insertRecord = insertRecords(recordsPerStatement), insertRecords(1)
+const (
+	changingRecord = `standing, record, row_hash, changed_at, missed_syncs, missed_since, gone_at, search`
+	changedRecord  = `vin, source_id, ` + changingRecord
+)
 
 // recordRow is a row of recordColumns.
 type recordRow struct {
@@ -52,33 +50,39 @@ func scanRecord(rows *sqldb.Rows) (*record, error) {
 	return row.record()
 }
 
-// updateRecord leaves alone what stands in the index: writing the same value there costs as much as a new one.
-const updateRecord = `UPDATE vehicle_source SET standing = $4, record = $5, row_hash = $6, changed_at = $7, missed_syncs = $8, missed_since = $9, gone_at = $10,
-	search = $11 WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`
-
 func (w *Writer) storeRecords(ctx context.Context) error {
-	added := w.records[:0:0]
+	var added, reindexed, changed []*record
 	for _, r := range w.records {
-		if r.storedStatus != r.status() { // or none was stored
+		switch r.storedStatus {
+		case "":
 			added = append(added, r)
-			continue
-		}
-		_, err := w.tx.Exec(ctx, updateRecord, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
-			searchText(r.vin, &r.values))
-		if err != nil {
-			return fmt.Errorf("store record: %w", err)
+		case r.status():
+			changed = append(changed, r)
+		default:
+			reindexed = append(reindexed, r)
 		}
 	}
-	statements := chunks{size: recordsPerStatement, full: insertRecordsFull, single: insertRecord}
-	err := statements.insert(ctx, w.tx, len(added), func(args []any, row int) []any {
-		r := added[row]
-		return append(args, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.createdAt), sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince),
-			sqldb.At(r.goneAt), r.status(), searchText(r.vin, &r.values))
-	})
+	err := w.tx.Load(ctx, changedRecords, len(changed), func(i int, row []any) []any { return w.changingRecord(row, changed[i]) })
+	if err == nil {
+		err = w.tx.Load(ctx, reindexedRecords, len(reindexed), func(i int, row []any) []any {
+			return append(w.changingRecord(row, reindexed[i]), reindexed[i].status())
+		})
+	}
+	if err == nil {
+		err = w.tx.Load(ctx, newRecords, len(added), func(i int, row []any) []any {
+			return append(w.changingRecord(row, added[i]), added[i].status(), sqldb.At(added[i].createdAt))
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("store records: %w", err)
 	}
 	return nil
+}
+
+// changingRecord are a record's VIN and source, and the columns of that name.
+func (w *Writer) changingRecord(row []any, r *record) []any {
+	return append(row, r.vin, r.source, r.standing, w.text(r), r.hash, sqldb.At(r.changedAt), r.missed, sqldb.At(r.missedSince), sqldb.At(r.goneAt),
+		searchText(r.vin, &r.values))
 }
 
 func (w *Writer) text(r *record) string {
@@ -87,12 +91,12 @@ func (w *Writer) text(r *record) string {
 }
 
 func (w *Writer) storeMarks(ctx context.Context) error {
-	for _, r := range w.marks {
-		_, err := w.tx.Exec(ctx, `UPDATE vehicle_source SET row_hash = $4, missed_syncs = $5, missed_since = $6
-			WHERE dealer_group_id = $1 AND vin = $2 AND source_id = $3`, r.vin, r.source, r.hash, r.missed, sqldb.At(r.missedSince))
-		if err != nil {
-			return fmt.Errorf("mark record: %w", err)
-		}
+	err := w.tx.Load(ctx, markedRecords, len(w.marks), func(i int, row []any) []any {
+		r := w.marks[i]
+		return append(row, r.vin, r.source, r.hash, r.missed, sqldb.At(r.missedSince))
+	})
+	if err != nil {
+		return fmt.Errorf("mark records: %w", err)
 	}
 	return nil
 }
@@ -102,26 +106,25 @@ func (w *Writer) storeMarks(ctx context.Context) error {
 const hashesByVIN = `SELECT vin, row_hash FROM vehicle_source WHERE dealer_group_id = $1 AND source_id || '' = $2
 	AND missed_syncs = 0 AND gone_at IS NULL AND vin IN (SELECT value FROM json_each($3))`
 
-// selectHashes reads by VIN the hashes of the rows a source's records were read from, of those it still lists.
-func selectHashes(ctx context.Context, t *sqldb.Tenant, source string, vins sqldb.Strings) (map[string]int64, error) {
+// selectHashes adds by VIN the hashes of the rows a source's records were read from, of those it still lists.
+func selectHashes(ctx context.Context, t *sqldb.Tenant, source string, vins sqldb.Strings, to map[string]int64) error {
 	rows, err := t.Query(ctx, hashesByVIN, source, vins)
-	out := make(map[string]int64, len(vins))
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (struct{}, error) {
 		var vin string
 		var hash int64
 		err := r.Scan(&vin, &hash)
-		out[vin] = hash
+		to[vin] = hash
 		return struct{}{}, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read row hashes: %w", err)
+		return fmt.Errorf("read row hashes: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // eachListing calls f for every VIN a source lists.
 func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Listing)) error {
-	rows, err := t.Query(ctx, `SELECT vin, missed_syncs, missed_since, status FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2 AND gone_at IS NULL`, source)
+	rows, err := t.Query(ctx, `SELECT vin, row_hash, missed_syncs, missed_since, status FROM vehicle_source WHERE dealer_group_id = $1 AND source_id = $2 AND gone_at IS NULL`, source)
 	if err != nil {
 		return fmt.Errorf("read listings: %w", err)
 	}
@@ -130,7 +133,7 @@ func eachListing(ctx context.Context, t *sqldb.Tenant, source string, f func(Lis
 		var l Listing
 		var since sqldb.Time
 		var status string
-		if err := rows.Scan(&l.VIN, &l.Missed, &since, &status); err != nil {
+		if err := rows.Scan(&l.VIN, &l.Hash, &l.Missed, &since, &status); err != nil {
 			return fmt.Errorf("read listings: %w", err)
 		}
 		l.MissedSince, l.Active = since.Time, status == vehicle.StatusActive

@@ -209,7 +209,7 @@ func TestRowsAreKnownAgain(t *testing.T) {
 	}
 	h.within(func(tx *sqldb.Tenant) error {
 		var missing []Listing
-		if err := h.stock.EachListing(t.Context(), tx, integration, func(l Listing) { missing = append(missing, l) }); err != nil {
+		if err := h.stock.EachListing(t.Context(), tx, Source{IntegrationID: integration}, func(l Listing) { missing = append(missing, l) }); err != nil {
 			return err
 		}
 		return h.stock.Write(t.Context(), tx, a, func(w *Writer) error { return w.Miss(t.Context(), missing, h.now) })

@@ -5,104 +5,32 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"carfluence/internal/sqldb"
 	"carfluence/internal/vehicle"
 )
 
-// Rows per multi-row insert. The driver looks each parameter's name up by walking through all of them, so that
-// many columns want few rows.
-const (
-	vehiclesPerStatement = 12
-	entriesPerStatement  = 25
-)
+// Statements that write vehicles and their history. Writing to an index costs as much for the value that stands there already
+// as for a new one, so that most changes leave the indexed columns alone.
+const changingColumns = `source_integration_id, lot_since, sold_at, relisted_at, updated_at, entries, overrides, made, document, version`
 
-const vehicleColumns = `vin, dealership_id, status, source_integration_id, lot_since, sold_at, relisted_at, created_at, updated_at, entries, overrides,
-	search, origin, made, document, version`
-
-const numVehicleColumns = 16
-
-// insertHistory shares what all entries of a batch have in common; each row has five of its own.
-func insertHistory(rows int) string {
-	var b strings.Builder
-	b.WriteString(`INSERT INTO vehicle_history (dealer_group_id, source, actor_type, actor_id, actor_name, file, created_at,
-		vin, n, change_type, changed_fields, line) VALUES `)
-	for i := range rows {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("($1, $2, $3, $4, $5, $6, $7")
-		for j := range 5 {
-			b.WriteString(", $" + strconv.Itoa(8+5*i+j))
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}
-
-// insertRows is a multi-row insert of a tenant's table; of every row the group is $1.
-func insertRows(table, columns string, numColumns, rows int) string {
-	var b strings.Builder
-	b.WriteString(`INSERT INTO ` + table + ` (dealer_group_id, ` + columns + `) VALUES `)
-	for i := range rows {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("($1")
-		for j := range numColumns {
-			b.WriteString(", $" + strconv.Itoa(2+numColumns*i+j))
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}
-
-func insertVehicles(rows int) string {
-	return insertRows("vehicle", vehicleColumns, numVehicleColumns, rows) + `
-		ON CONFLICT (dealer_group_id, vin) DO UPDATE SET dealership_id = excluded.dealership_id, status = excluded.status,
-		source_integration_id = excluded.source_integration_id, lot_since = excluded.lot_since, sold_at = excluded.sold_at,
-		relisted_at = excluded.relisted_at, updated_at = excluded.updated_at, entries = excluded.entries, overrides = excluded.overrides,
-		search = excluded.search, origin = excluded.origin, made = excluded.made, document = excluded.document, version = excluded.version`
-}
-
-// Statements of the two sizes used, so that they are prepared once.
 var (
-	insertVehiclesFull, insertVehicle = insertVehicles(vehiclesPerStatement), insertVehicles(1)
-	insertHistoryFull, insertEntry    = insertHistory(entriesPerStatement), insertHistory(1)
+	newVehicles       = sqldb.InsertInto("vehicle", "vin, "+changingColumns+", dealership_id, status, search, origin, created_at")
+	changedVehicles   = sqldb.UpdateOf("vehicle", "vin", changingColumns)
+	reindexedVehicles = sqldb.UpdateOf("vehicle", "vin", changingColumns+", dealership_id, status, search, origin")
+	newEntries        = sqldb.InsertInto("vehicle_history", `vin, n, change_type, changed_fields, source, actor_type, actor_id, actor_name, file, line, created_at`)
 )
-
-// chunks are multi-row inserts of one size, and of single rows for the rest.
-type chunks struct {
-	size         int
-	full, single string
-	shared       []any // first parameters of every statement
-}
-
-func (c chunks) insert(ctx context.Context, tx *sqldb.Tenant, rows int, bind func(args []any, row int) []any) error {
-	var args []any
-	for i := 0; i < rows; {
-		n, statement := 1, c.single
-		if rows-i >= c.size {
-			n, statement = c.size, c.full
-		}
-		args = append(args[:0], c.shared...)
-		for range n {
-			args = bind(args, i)
-			i++
-		}
-		if _, err := tx.Exec(ctx, statement, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func (w *Writer) storeVehicles(ctx context.Context) error {
-	err := w.updateVehicles(ctx)
+	err := w.tx.Load(ctx, changedVehicles, len(w.updates), func(i int, row []any) []any { return w.changing(row, w.updates[i]) })
 	if err == nil {
-		err = w.insertVehicles(ctx)
+		err = w.tx.Load(ctx, reindexedVehicles, len(w.reindexed), func(i int, row []any) []any { return w.indexed(row, w.reindexed[i]) })
+	}
+	if err == nil {
+		err = w.tx.Load(ctx, newVehicles, len(w.inserts), func(i int, row []any) []any {
+			return append(w.indexed(row, w.inserts[i]), sqldb.At(w.inserts[i].CreatedAt))
+		})
 	}
 	if sqldb.IsForeignKey(err) {
 		return errNoDealership
@@ -113,34 +41,21 @@ func (w *Writer) storeVehicles(ctx context.Context) error {
 	return nil
 }
 
-func (w *Writer) insertVehicles(ctx context.Context) error {
-	statements := chunks{size: vehiclesPerStatement, full: insertVehiclesFull, single: insertVehicle}
-	return statements.insert(ctx, w.tx, len(w.inserts), func(args []any, row int) []any {
-		v := w.inserts[row]
-		return append(args, v.VIN, text(v.Values[vehicle.DealershipID]), v.Values[vehicle.Status], text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt),
-			sqldb.At(v.RelistedAt), sqldb.At(v.CreatedAt), sqldb.At(v.UpdatedAt), v.entries, strings.Join(v.Overrides.Names(), ","), v.search(), v.origin, v.made, w.document(v), w.version)
-	})
+// changing are a vehicle's VIN and the changingColumns.
+func (w *Writer) changing(row []any, v *Vehicle) []any {
+	return append(row, v.VIN, text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.RelistedAt), sqldb.At(v.UpdatedAt),
+		v.entries, strings.Join(v.Overrides.Names(), ","), v.made, w.document(v), w.version)
 }
 
-// updateVehicle leaves alone what stands in indexes: writing the same value there costs as much as a new one.
-const updateVehicle = `UPDATE vehicle SET source_integration_id = $3, lot_since = $4, sold_at = $5, relisted_at = $6, updated_at = $7, entries = $8,
-	overrides = $9, made = $10, document = $11, version = $12 WHERE dealer_group_id = $1 AND vin = $2`
-
-func (w *Writer) updateVehicles(ctx context.Context) error {
-	for _, v := range w.updates {
-		_, err := w.tx.Exec(ctx, updateVehicle, v.VIN, text(v.SourceIntegrationID), int64(v.LotSince), sqldb.At(v.SoldAt), sqldb.At(v.RelistedAt), sqldb.At(v.UpdatedAt),
-			v.entries, strings.Join(v.Overrides.Names(), ","), v.made, w.document(v), w.version)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// indexed are those, and what stands in indexes.
+func (w *Writer) indexed(row []any, v *Vehicle) []any {
+	return append(w.changing(row, v), text(v.Values[vehicle.DealershipID]), v.Values[vehicle.Status], v.search(), v.origin)
 }
 
 // storeVersions notes the version in vehicles of which nothing is stored but what sources say.
 func (w *Writer) storeVersions(ctx context.Context) error {
 	noted := make(map[string]bool, len(w.records))
-	for _, list := range [][]*Vehicle{w.inserts, w.updates} {
+	for _, list := range [][]*Vehicle{w.inserts, w.updates, w.reindexed} {
 		for _, v := range list {
 			noted[v.VIN] = true
 		}
@@ -172,29 +87,14 @@ func (w *Writer) document(v *Vehicle) string {
 	return string(w.scratch)
 }
 
-// storeHistory stores the entries of each author together: they share its parameters.
 func (w *Writer) storeHistory(ctx context.Context) error {
-	by := map[*author][]*entry{}
-	var order []*author
-	for i := range w.history {
+	err := w.tx.Load(ctx, newEntries, len(w.history), func(i int, row []any) []any {
 		e := &w.history[i]
-		if by[e.by] == nil {
-			order = append(order, e.by)
-		}
-		by[e.by] = append(by[e.by], e)
-	}
-	for _, a := range order {
-		statements := chunks{
-			size: entriesPerStatement, full: insertHistoryFull, single: insertEntry,
-			shared: []any{a.source, a.actorType, a.actorID, a.actorName, a.file, sqldb.At(w.now)},
-		}
-		err := statements.insert(ctx, w.tx, len(by[a]), func(args []any, row int) []any {
-			e := by[a][row]
-			return append(args, e.vin, e.n, string(e.kind), e.changes, a.line(e.line))
-		})
-		if err != nil {
-			return fmt.Errorf("store history: %w", err)
-		}
+		a := e.by
+		return append(row, e.vin, e.n, string(e.kind), e.changes, a.source, a.actorType, a.actorID, a.actorName, a.file, a.line(e.line), sqldb.At(w.now))
+	})
+	if err != nil {
+		return fmt.Errorf("store history: %w", err)
 	}
 	return nil
 }

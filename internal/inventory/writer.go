@@ -35,13 +35,14 @@ type Writer struct {
 
 // batch is what some changes come to.
 type batch struct {
-	stored  map[string]*Vehicle
-	touched []*Vehicle // that show, or might show, something else
-	inserts []*Vehicle // and vehicles whose indexed columns change
-	updates []*Vehicle
-	records []*record
-	marks   []*record // records whose marks alone change
-	history []entry
+	stored    map[string]*Vehicle
+	touched   []*Vehicle // that show, or might show, something else
+	inserts   []*Vehicle // new ones
+	updates   []*Vehicle
+	reindexed []*Vehicle // updates of what stands in indexes, too
+	records   []*record
+	marks     []*record // records whose marks alone change
+	history   []entry
 }
 
 // entry is one row of history.

@@ -24,13 +24,14 @@ type DB struct {
 	patient bool
 	yields  bool // though patient, it waits for a lock no longer than those who wait behind it can
 	tx      *sql.Tx
-	own     *sql.Conn // of a Line, or of the transaction, on PostgreSQL
+	own     *sql.Conn // of the transaction, or of a Line on PostgreSQL
 	scope   scope     // whose rows the transaction sees on PostgreSQL
 	until   time.Time // when a transaction on PostgreSQL has waited long enough; never when zero
 	last    []Statement
 	// Statements first prepared in this transaction, on its own connection: with one writing connection,
 	// asking the pool for another would wait for ever. Kept for later transactions after the commit.
 	txStmts map[string]*sql.Stmt
+	staged  map[string]bool // temporary tables of the transaction
 }
 
 // maxStatements bounds the prepared statements kept for each side of a store.
@@ -116,7 +117,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if err != nil {
 		return db.classify("begin", err)
 	}
-	if own != nil && own != db.own {
+	if own != db.own {
 		defer own.Close()
 	}
 	defer func() {
@@ -129,7 +130,7 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if own == db.own { // a line's session has no group of its own
 		s = scope{}
 	}
-	joined := &DB{pool: db.pool, patient: db.patient, yields: db.yields, tx: tx, own: own, scope: s, until: until, txStmts: map[string]*sql.Stmt{}}
+	joined := &DB{pool: db.pool, patient: db.patient, yields: db.yields, tx: tx, own: own, scope: s, until: until, txStmts: map[string]*sql.Stmt{}, staged: map[string]bool{}}
 	err = f(joined)
 	defer db.after(giveUp)()
 	if err != nil {
@@ -138,21 +139,18 @@ func (db *DB) transact(ctx context.Context, s scope, f func(tx *DB) error) (err 
 	if err := joined.commit(whole); err != nil {
 		return errors.Join(db.uncertain(ctx, "commit", err), rollback(tx))
 	}
+	if len(joined.txStmts) > 0 {
+		_ = own.Close() // statements are prepared on the same connection
+	}
 	for query := range joined.txStmts {
 		_, _ = db.pool.writeStmts.prepare(ctx, db.pool.write, query)
 	}
 	return nil
 }
 
-// begin returns the transaction, and its connection on PostgreSQL.
+// begin returns the transaction and its connection.
 func (db *DB) begin(ctx context.Context, s scope) (own *sql.Conn, tx *sql.Tx, err error) {
-	switch {
-	case db.pool.pg == nil:
-		tx, err = db.pool.write.BeginTx(ctx, nil)
-		return nil, tx, err
-	case db.own != nil:
-		own = db.own
-	default:
+	if own = db.own; own == nil {
 		if own, err = db.pool.write.Conn(db.in(ctx, s)); err != nil {
 			return nil, nil, err
 		}

@@ -62,11 +62,12 @@ func dsn(path string, o Options, readOnly bool) string {
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous("+sync+")")
 	q.Add("_pragma", "foreign_keys(ON)")
-	q.Add("_pragma", "cache_size(-8000)")
 	q.Add("_pragma", "temp_store(MEMORY)") // else every multi-row upsert writes its statement journal to a file
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")
+		q.Add("_pragma", "cache_size(-8000)")
 	} else {
+		q.Add("_pragma", "cache_size(-48000)") // pages that a file of many rows would write to the log again and again
 		q.Set("_txlock", "immediate")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()

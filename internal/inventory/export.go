@@ -111,6 +111,9 @@ func (e *export) piece(ctx context.Context, rows []index.Row) error {
 }
 
 func (e *export) flush() error {
+	if len(e.out) == 0 {
+		return nil
+	}
 	_, err := e.to.Write(e.out)
 	e.out = e.out[:0]
 	return err

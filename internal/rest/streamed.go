@@ -71,6 +71,7 @@ func (x *Exchange) stream(s *Streamed, log *slog.Logger) {
 	w.end(io.EOF)
 	switch {
 	case err == nil || errors.Is(err, errHeaderOnly):
+		x.WriteHeader(http.StatusOK)
 		return
 	case errors.Is(context.Cause(ctx), errEnding):
 		err = errEnding

@@ -20,7 +20,7 @@ const exportPiece = 500
 type writing func(b, object []byte) []byte
 
 // Export writes the vehicles of a selection, each once whatever is written meanwhile, as it is when its piece is read. Which
-// ones, and their order, are of one moment. Without an index it can only select by status and search; the order is that of VINs
+// ones, and their order, are of one moment, and all is there that was written before. Without an index it can only select by status and search; the order is that of VINs
 // then, and vehicles that come or change meanwhile may be among them. head goes before the first one.
 func (s *Stock) Export(ctx context.Context, t *sqldb.Tenant, sel *Selection, head []byte, form writing, to io.Writer) error {
 	select {
@@ -34,7 +34,7 @@ func (s *Stock) Export(ctx context.Context, t *sqldb.Tenant, sel *Selection, hea
 	if err != nil {
 		return err
 	}
-	x, _, err := s.indexes.get(ctx, t, v, true)
+	x, err := s.indexes.whole(ctx, t, v)
 	if err != nil && !(sel.simple() && errors.Is(err, errNoIndex)) {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -226,6 +227,30 @@ func TestExportWithoutAnIndex(t *testing.T) {
 		if code, body, header := h.call("", "GET", "/inventory/export?"+query, ""); code != 503 || !strings.Contains(body, "inventory_too_large") || header.Get("Content-Disposition") != "" {
 			t.Errorf("%s: %d %s", query, code, body)
 		}
+	}
+}
+
+// TestExportHasWhatWasWrittenBefore, also while lists still show what was there before a large file.
+func TestExportHasWhatWasWrittenBefore(t *testing.T) {
+	h, _, _ := lot(t)
+	h.exported("", "")
+	h.imports(file(walkBatch+1, 0)...)
+	if n := strings.Count(h.exported("", ""), "\n"); n != walkBatch+5 {
+		t.Errorf("%d vehicles", n)
+	}
+	seen, err := selectVersion(t.Context(), h.tenant())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.tenant().Exec(t.Context(), `UPDATE inventory_version SET n = n + 1 WHERE dealer_group_id = $1`); err != nil {
+		t.Fatal(err)
+	}
+	h.now = h.now.Add(versionAge)
+	h.exported("", "")
+	soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := h.stock.indexes.whole(soon, h.tenant(), seen); err != nil {
+		t.Errorf("a call that began before a write of the release before: %v", err)
 	}
 }
 

@@ -107,7 +107,7 @@ func (b *bench) stocked(on *build, engine string, n int) (*place, error) {
 			return nil, err
 		}
 	}
-	return p, p.makeKeys(6, "inventory:read,inventory:write")
+	return p, p.makeKeys(12, "inventory:read,inventory:write")
 }
 
 // placeOf is an installation of a name, and whether it is filled already.
@@ -172,6 +172,9 @@ func (p *place) copied(on *build, name string) (_ *place, err error) {
 	if p.engine == onPostgres {
 		c.database, err = p.b.pg.database(p.b.ctx, "bench_"+name, p.b.pg.nameOf(p.database))
 		return &c, err
+	}
+	if err := os.RemoveAll(c.data); err != nil { // of another part
+		return nil, err
 	}
 	if out, err := exec.CommandContext(p.b.ctx, "cp", "-r", "--reflink=auto", p.data, c.data).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("copy: %w\n%s", err, out)

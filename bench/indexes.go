@@ -22,6 +22,7 @@ var inFile = map[string]string{
 	"created_at":            `1764000000000000 + 0`,
 	"updated_at":            `1764000000000000 + 0`,
 	"changed_at":            `1764000000000000 + 0`,
+	"version":               `1 + 0`,
 	"lot_since":             `CAST(substr("Inventory Date", 4, 2) AS BIGINT) + 20000`,
 	"vin":                   `"VIN"`,
 	"stock_number":          `"Stock #"`,
@@ -38,15 +39,16 @@ var inFile = map[string]string{
 
 var indexWord = regexp.MustCompile(`[a-z_0-9]+`)
 
+const indexesOnSQLite = `SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE type = 'index' AND tbl_name IN ('vehicle', 'vehicle_source') AND sql IS NOT NULL
+	UNION ALL SELECT 'column ' || name FROM pragma_table_info('vehicle') UNION ALL SELECT 'column ' || name FROM pragma_table_info('vehicle_source')`
+
 // indexes are the statements that give the plain table the key of vehicle, and the indexes that vehicle and vehicle_source
 // have in a new installation.
 func (b *bench) indexes(engine string) (string, error) {
 	p := &place{b: b, on: b.this, engine: engine, data: filepath.Join(b.dir, "schema")}
 	defer os.RemoveAll(p.data)
 	read := func() *exec.Cmd {
-		return exec.CommandContext(b.ctx, "sqlite3", filepath.Join(p.data, "stock.db"),
-			`SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE type = 'index' AND tbl_name IN ('vehicle', 'vehicle_source') AND sql IS NOT NULL`,
-			`SELECT 'column ' || name FROM pragma_table_info('vehicle') UNION SELECT 'column ' || name FROM pragma_table_info('vehicle_source')`)
+		return exec.CommandContext(b.ctx, "sqlite3", filepath.Join(p.data, "stock.db"), indexesOnSQLite)
 	}
 	if engine == onPostgres {
 		var err error

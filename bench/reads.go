@@ -260,6 +260,14 @@ func (b *bench) compare(w io.Writer, r read, sides []*side, of map[*side]*place)
 	return contestRow(w, r, append([]*side{bare}, sides...), of)
 }
 
+// digits is the format of a ratio, however small.
+func digits(ratio float64) string {
+	if ratio < 0.1 {
+		return "%.3f"
+	}
+	return "%.2f"
+}
+
 // contestRow measures, and writes a line for each side with its ratio to the first.
 func contestRow(w io.Writer, r read, sides []*side, of map[*side]*place) error {
 	if err := contest(r.query, sides); err != nil {
@@ -269,12 +277,12 @@ func contestRow(w io.Writer, r read, sides []*side, of map[*side]*place) error {
 	fmt.Fprintf(w, "| %s | %s | 1 |  | %s |  |\n", r.name, first.name, first.figures())
 	for _, s := range sides[1:] {
 		g, figure := r.goal(of[s].engine), ratio(first, s)
-		text, goals := atLeast(figure, g.floor, "%.2f"), g.String()
+		text, goals := atLeast(figure, g.floor, digits(figure)), g.String()
 		switch {
 		case first.name != "bare":
-			text, goals = fmt.Sprintf("%.2f", figure), ""
+			text, goals = fmt.Sprintf(digits(figure), figure), ""
 		case g.unit != "":
-			text = fmt.Sprintf("%.2f", figure)
+			text = fmt.Sprintf(digits(figure), figure)
 			if s.p99() > g.floor {
 				goals = "**" + goals + "**"
 			}

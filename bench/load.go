@@ -229,14 +229,6 @@ func (c *caller) ask(s *side, q query, r *rand.Rand) error {
 	return err
 }
 
-func cmpOr[T comparable](v, or T) T {
-	var zero T
-	if v == zero {
-		return or
-	}
-	return v
-}
-
 // statusError is a status that was not to be answered.
 type statusError int
 

@@ -56,10 +56,16 @@ func (b *bench) build(name, source string) (*build, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
-	cmd = exec.CommandContext(b.ctx, "git", "describe", "--always", "--dirty", "--exclude=*")
-	cmd.Dir = source
-	out, _ := cmd.Output()
-	on.commit = strings.TrimSpace(string(out))
+	git := func(args ...string) string {
+		cmd := exec.CommandContext(b.ctx, "git", args...)
+		cmd.Dir = source
+		out, _ := cmd.Output()
+		return strings.TrimSpace(string(out))
+	}
+	on.commit = git("rev-parse", "--short", "HEAD")
+	if git("status", "--porcelain", "--", "cmd", "internal", "go.mod") != "" {
+		on.commit += " with changes"
+	}
 	var err error
 	on.schema, err = schemaOf(source)
 	return on, err

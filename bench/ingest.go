@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,7 +108,7 @@ func (b *bench) ingestOn(w io.Writer, engine, file, changed string) (note string
 			first, goals, floor = median(results[b.that][i].seconds), "", 0
 		}
 		fmt.Fprintf(w, "| %s | %s on %s | %.2f | %.0f | %.2f | %s | %s | %s | %s | 250 |\n", l.name, b.this.name, engine, median(r.seconds), float64(*rows)/median(r.seconds), first,
-			atMost(median(r.ratios), floor, "%.2f"), goals, atMost(median(r.read), 250, "%.0f"), atMost(median(r.check), 250, "%.0f"))
+			atMost(median(r.ratios), floor, "%.2f"), goals, atMost(slices.Max(r.read), 250, "%.0f"), atMost(slices.Max(r.check), 250, "%.0f"))
 	}
 	return fmt.Sprintf("On %s: resident memory at most %.0f MiB over these loads, %.0f MiB after them; from close on the SFTP handle to visible in `GET /inventory`, 501 rows of another integration: %.0f ms.",
 		engine, median(peak), median(held), median(visible)), nil

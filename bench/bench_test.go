@@ -14,6 +14,27 @@ import (
 	"carfluence/internal/vin"
 )
 
+func TestChoose(t *testing.T) {
+	for asked, want := range map[string]string{
+		"": "reads growth replicas-hot ingest startup inprocess", "startup,reads": "reads startup", "rules": "rules",
+	} {
+		*only = asked
+		chosen, err := choose()
+		var names []string
+		for _, p := range chosen {
+			names = append(names, p.name)
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("-only %q: %s %v, want %s", asked, got, err, want)
+		}
+	}
+	*only = "reads,writes"
+	if _, err := choose(); err == nil || !strings.Contains(err.Error(), "writes") {
+		t.Errorf("%v", err)
+	}
+	*only = ""
+}
+
 func TestVehicles(t *testing.T) {
 	makes := map[string]bool{}
 	for _, m := range models {

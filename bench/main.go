@@ -25,6 +25,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func main() {
 		return
 	}
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -120,8 +121,9 @@ func run(ctx context.Context) (err error) {
 // choose returns the parts that were asked for.
 func choose() (chosen []part, err error) {
 	names := strings.FieldsFunc(*only, func(r rune) bool { return r == ',' })
+	every := len(names) == 0
 	for _, p := range parts {
-		if asked := slices.Contains(names, p.name); asked || len(names) == 0 && !p.named && (*against == "" || p.versus) {
+		if slices.Contains(names, p.name) || every && !p.named && (*against == "" || p.versus) {
 			chosen = append(chosen, p)
 		}
 		names = slices.DeleteFunc(names, func(name string) bool { return name == p.name })

@@ -6,21 +6,59 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"slices"
+	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
+// serverCore is where all that serves runs; clients are on the others.
+const serverCore = "0"
+
+// pinned makes a command run on the servers' core.
+func pinned(cmd *exec.Cmd) *exec.Cmd {
+	path, err := exec.LookPath("taskset")
+	if err != nil {
+		cmd.Err = errors.Join(cmd.Err, err)
+		return cmd
+	}
+	cmd.Path, cmd.Args = path, append([]string{"taskset", "-c", serverCore, cmd.Path}, cmd.Args[1:]...)
+	return cmd
+}
+
+// pinClients leaves the servers' core to them.
+func pinClients() error {
+	if runtime.NumCPU() < 2 {
+		fmt.Fprintln(os.Stderr, "bench: there is one core; clients and servers share it")
+		return nil
+	}
+	return pin(os.Getpid(), fmt.Sprintf("1-%d", runtime.NumCPU()-1))
+}
+
+// unpinned makes a command run on all cores: it is not measured.
+func unpinned(cmd *exec.Cmd) *exec.Cmd {
+	cmd = pinned(cmd)
+	if cmd.Err == nil {
+		cmd.Args[2] = fmt.Sprintf("0-%d", runtime.NumCPU()-1)
+	}
+	return cmd
+}
+
+// pin binds all threads of a process to cores.
+func pin(pid int, cores string) error {
+	if out, err := exec.Command("taskset", "-a", "-c", "-p", cores, fmt.Sprint(pid)).CombinedOutput(); err != nil {
+		return fmt.Errorf("taskset: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // process is a server under measurement.
 type process struct {
-	cmd *exec.Cmd
-	url string
+	cmd   *exec.Cmd
+	url   string
+	begun time.Time
 }
 
 func listen() net.Listener {
@@ -37,6 +75,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	p := &process{cmd: cmd, begun: time.Now()}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -44,11 +83,14 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	for lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), "listening on "); ok {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return &process{cmd, strings.TrimSpace(url)}, nil
+			p.url = strings.TrimSpace(url)
+			return p, nil
 		}
 	}
 	return nil, errors.Join(errors.New("the server ended at once"), cmd.Wait())
 }
+
+func (p *process) address() string { return strings.TrimPrefix(p.url, "http://") }
 
 func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -82,10 +124,7 @@ func cpuOf(pid int, children bool) (time.Duration, error) {
 	return time.Duration(user+system+childUser+childSystem) * tick, nil
 }
 
-// resident is the memory held by the process, in bytes.
-func (p *process) resident() int64 { return p.memory("VmRSS") }
-
-// memory is a figure of /proc/PID/status, in bytes: VmRSS is what is held, VmHWM the most that was.
+// memory is a figure of /proc/PID/status, in MiB: VmRSS is what is held, VmHWM the most that was.
 func (p *process) memory(name string) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -94,92 +133,16 @@ func (p *process) memory(name string) int64 {
 	for line := range strings.Lines(string(b)) {
 		var kib int64
 		if _, err := fmt.Sscanf(line, name+": %d kB", &kib); err == nil {
-			return kib << 10
+			return kib >> 10
 		}
 	}
 	return 0
 }
 
-type measurement struct {
-	cpu  float64 // µs per request
-	rate float64 // requests per second
-}
-
-// load sends the requests over a bounded number of connections and reads every answer whole.
-func load(p *process, path, key string) (measurement, error) {
-	client := newClient(*clients)
-	defer client.CloseIdleConnections()
-	var left atomic.Int64
-	left.Store(int64(*requests))
-	var failed atomic.Pointer[error]
-	before, err := p.cpu()
-	if err != nil {
-		return measurement{}, err
-	}
-	begin := time.Now()
-	var wg sync.WaitGroup
-	for range *clients {
-		wg.Go(func() {
-			for left.Add(-1) >= 0 && failed.Load() == nil {
-				if err := get(client, p.url+path, key); err != nil {
-					failed.Store(&err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	took := time.Since(begin)
-	if e := failed.Load(); e != nil {
-		return measurement{}, *e
-	}
-	after, err := p.cpu()
-	n := float64(*requests)
-	return measurement{cpu: float64((after - before).Microseconds()) / n, rate: n / took.Seconds()}, err
-}
-
-func newClient(connections int) *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}, Timeout: 10 * time.Second}
-}
-
-// statusError is an answer other than 200.
-type statusError int
-
-func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
-
-func get(client *http.Client, url, key string) error {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("X-API-Key", key)
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %w", url, statusError(res.StatusCode))
+func exitText(err error) []byte {
+	var e *exec.ExitError
+	if errors.As(err, &e) {
+		return e.Stderr
 	}
 	return nil
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
-}
-
-func cpuModel() string {
-	b, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(b)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "CPU unknown"
 }

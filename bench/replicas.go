@@ -23,8 +23,8 @@ type cluster struct {
 	wires    []*wire
 }
 
-func (b *bench) cluster(pg *postgres, name string, n int) (_ *cluster, err error) {
-	if _, err := pg.database(b.ctx, name, "template0"); err != nil {
+func (b *bench) cluster(name string, n int) (_ *cluster, err error) {
+	if _, err := b.pg.database(b.ctx, name, "template0"); err != nil {
 		return nil, err
 	}
 	c := &cluster{}
@@ -34,10 +34,9 @@ func (b *bench) cluster(pg *postgres, name string, n int) (_ *cluster, err error
 		}
 	}()
 	for i := range n {
-		w := openWire(pg.socket)
+		w := openWire(b.pg.socket)
 		c.wires = append(c.wires, w)
-		own := *b
-		own.data, own.database = filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, i)), through(w, name)
+		own := &place{b: b, on: b.this, engine: onPostgres, data: filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, i)), database: through(w, name)}
 		p, err := own.start()
 		if err != nil {
 			return nil, err
@@ -66,7 +65,7 @@ func (c *cluster) tally() (sum tally) {
 // session logs the administrator in.
 func (p *process) session() (token string, err error) {
 	var answer struct{ Token string }
-	err = p.post("/auth/login", "", `{"email":"bench@example.com","password":"only for the bench 4711"}`, &answer)
+	err = p.post("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, adminEmail, adminPassword), &answer)
 	return answer.Token, err
 }
 
@@ -125,13 +124,8 @@ var demands = []demand{
 
 // replicas counts what three replicas send to PostgreSQL under these demands, and while keys are driven into their limit.
 func (b *bench) replicas(w io.Writer) error {
-	pg, err := openPostgres(b.ctx)
-	if err != nil {
-		return err
-	}
-	defer pg.close()
 	const n = 3
-	c, err := b.cluster(pg, "bench_wires", n)
+	c, err := b.cluster("bench_wires", n)
 	if err != nil {
 		return err
 	}
@@ -298,4 +292,28 @@ func (c *cluster) spend(ctx context.Context, client *http.Client, key string, cl
 		return 0, *e
 	}
 	return int(count.Load()), nil
+}
+
+func newClient(connections int) *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}, Timeout: 10 * time.Second}
+}
+
+func get(client *http.Client, url, key string) error {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-API-Key", key)
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %w", url, statusError(res.StatusCode))
+	}
+	return nil
 }

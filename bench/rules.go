@@ -39,38 +39,40 @@ func benchRules() []string {
 // rules, in turn.
 func (b *bench) rules(w io.Writer) error {
 	file := filepath.Join(b.dir, "ruled.csv")
-	if err := writeFeed(file, *vehicles); err != nil {
+	if err := createFeed(file, 0, *rows, 0); err != nil {
 		return err
 	}
-	*feedRows = *vehicles // what a load waits for
 	var plain, ruled, ratios []float64
-	for round := range *rounds {
-		without, err := b.loadUnder(fmt.Sprintf("plain-%d", round), file, nil)
+	for range *rounds {
+		without, err := b.loadUnder(file, nil)
 		if err != nil {
 			return err
 		}
-		with, err := b.loadUnder(fmt.Sprintf("ruled-%d", round), file, benchRules())
+		with, err := b.loadUnder(file, benchRules())
 		if err != nil {
 			return err
 		}
 		plain, ruled, ratios = append(plain, without), append(ruled, with), append(ratios, with/without)
 	}
-	fmt.Fprintf(w, "| first load of %d rows over HTTP (medians of %d rounds) | seconds | rows/s | times the load without rules | goal |\n| --- | --- | --- | --- | --- |\n", *vehicles, *rounds)
-	fmt.Fprintf(w, "| without rules | %.2f | %.0f | 1 |  |\n", median(plain), float64(*vehicles)/median(plain))
-	fmt.Fprintf(w, "| with 50 rules | %.2f | %.0f | %.2f | 1.6 |\n\n", median(ruled), float64(*vehicles)/median(ruled), median(ratios))
+	fmt.Fprintf(w, "| first load of %d rows over HTTP (medians of %d rounds) | seconds | rows/s | times the load without rules | at most |\n| --- | --- | --- | --- | --- |\n", *rows, *rounds)
+	fmt.Fprintf(w, "| without rules | %.2f | %.0f | 1 |  |\n", median(plain), float64(*rows)/median(plain))
+	fmt.Fprintf(w, "| with 50 rules | %.2f | %.0f | %s | 1.6 |\n\n", median(ruled), float64(*rows)/median(ruled), atMost(median(ratios), 1.6, "%.2f"))
 	return nil
 }
 
 // loadUnder loads a file into an empty inventory with rules, and tells the seconds it took.
-func (b *bench) loadUnder(name, file string, rules []string) (float64, error) {
-	own := &bench{ctx: b.ctx, dir: b.dir, data: filepath.Join(b.dir, name), binary: b.binary}
-	defer os.RemoveAll(own.data)
-	s, err := own.start()
+func (b *bench) loadUnder(file string, rules []string) (float64, error) {
+	p := &place{b: b, on: b.this, engine: onSQLite, data: filepath.Join(b.dir, "rules")}
+	defer os.RemoveAll(p.data)
+	if err := p.founded(); err != nil {
+		return 0, err
+	}
+	s, err := p.start()
 	if err != nil {
 		return 0, err
 	}
 	defer s.kill()
-	in, err := s.integrate(own)
+	in, err := s.integrate(p.keys[0])
 	if err != nil {
 		return 0, err
 	}
@@ -83,6 +85,5 @@ func (b *bench) loadUnder(name, file string, rules []string) (float64, error) {
 			return 0, errors.New("a rule was not made")
 		}
 	}
-	took, err := in.load(b, file, 1)
-	return took.Seconds(), err
+	return in.load(file, *rows)
 }

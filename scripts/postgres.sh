@@ -5,7 +5,8 @@
 #   scripts/postgres.sh go test ./internal/...
 #
 # The server listens on a socket in that folder alone and syncs nothing: it is for tests. Needs the programs of
-# PostgreSQL 15 or later, which it installs on Debian and Ubuntu.
+# PostgreSQL 15 or later, which it installs on Debian and Ubuntu. With CARFLUENCE_POSTGRES_FOLDER it keeps its databases
+# there for the next time.
 set -euo pipefail
 
 (($#)) || { echo "usage: $0 COMMAND [ARGUMENT...]" >&2; exit 2; }
@@ -30,7 +31,10 @@ if ! bin=$(binaries); then
   bin=$(binaries)
 fi
 
-folder=$(mktemp -d "${TMPDIR:-/tmp}/carfluence-postgres.XXXXXX")
+keep=${CARFLUENCE_POSTGRES_FOLDER:-}
+folder=${keep:-$(mktemp -d "${TMPDIR:-/tmp}/carfluence-postgres.XXXXXX")}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
 as=()
 if ((EUID == 0)); then # PostgreSQL refuses root
   chown postgres "$folder"
@@ -39,8 +43,10 @@ if ((EUID == 0)); then # PostgreSQL refuses root
 fi
 
 end() {
-  (cd / && "${as[@]}" "$bin/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1) || true
-  rm -rf "$folder"
+  local how=immediate
+  [[ -z $keep ]] || how=fast
+  (cd / && "${as[@]}" "$bin/pg_ctl" -D "$folder/data" -m $how stop >/dev/null 2>&1) || true
+  [[ -n $keep ]] || rm -rf "$folder"
 }
 trap end EXIT
 trap 'exit 130' INT
@@ -48,7 +54,7 @@ trap 'exit 143' TERM
 
 (
   cd / # which every user may read
-  "${as[@]}" "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+  [[ -e $folder/data/PG_VERSION ]] || "${as[@]}" "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
   "${as[@]}" "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w -s start -o "-c listen_addresses= -c unix_socket_directories=$folder \
     -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c max_locks_per_transaction=128 -c shared_buffers=64MB"
 ) </dev/null || { cat "$folder/log" >&2 2>/dev/null; exit 1; }

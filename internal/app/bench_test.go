@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"carfluence/internal/audit"
@@ -23,6 +25,7 @@ func (d *discard) WriteHeader(int)             {}
 // metrics on.
 func BenchmarkHotPage(b *testing.B) {
 	c := testConfig(b, b.TempDir())
+	c.SessionRatePerHour = 10_000_000
 	stores, err := OpenStores(b.Context(), c.Store)
 	if err != nil {
 		b.Fatal(err)
@@ -57,6 +60,23 @@ func BenchmarkHotPage(b *testing.B) {
 		}
 		keys = append(keys, text)
 	}
+	login := httptest.NewRecorder()
+	asks := httptest.NewRequest(http.MethodPost, "/api/v1/auth/login", strings.NewReader(`{"email":"`+c.AdminEmail+`","password":"`+first.Password+`"}`))
+	asks.Header.Set("Content-Type", "application/json")
+	s.ServeHTTP(login, asks)
+	var session struct{ Token string }
+	if err := json.Unmarshal(login.Body.Bytes(), &session); err != nil || session.Token == "" {
+		b.Fatal(err, login.Body)
+	}
+	b.Run("session", func(b *testing.B) {
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/inventory?limit=50", nil)
+		r.Header.Set("Authorization", "Bearer "+session.Token)
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Pattern = ""
+			s.ServeHTTP(&discard{http.Header{}}, r)
+		}
+	})
 	for _, path := range []string{"/api/v1/inventory?limit=1", "/api/v1/inventory?limit=50"} {
 		b.Run(path, func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, path, nil)

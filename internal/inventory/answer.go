@@ -9,6 +9,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/vehicle"
 )
@@ -192,7 +193,7 @@ func (s *Stock) read(ctx context.Context, t *sqldb.Tenant, vin, integrationID st
 // answer encodes what was read.
 func (r *reading) answer(kind answerKind, now time.Time) *answer {
 	body := r.encode(kind.sensitive, now)
-	return &answer{answerKind: kind, body: body, etag: tagOf(body), until: r.days.turns(r.v, now)}
+	return &answer{answerKind: kind, body: body, etag: rest.TagOf(body), until: r.days.turns(r.v, now)}
 }
 
 // encode makes the full record as callers see it, with sensitive fields only if they may.

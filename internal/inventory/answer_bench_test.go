@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"carfluence/internal/auth"
+	"carfluence/internal/index"
+	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
 	"carfluence/internal/vehicle"
@@ -62,5 +64,25 @@ func BenchmarkPatch(b *testing.B) {
 		if _, err := s.patch(b.Context(), caller, in); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Random pages whose vehicles are all in memory, and none of which is.
+func BenchmarkRandomPage(b *testing.B) {
+	db := sqldbtest.Open(b, sqldb.Stock)
+	s, tenant := NewStock(db, Options{PageCacheBytes: 32 << 20, IndexBytes: 256 << 20, DocumentBytes: 256 << 20}), db.Tenant(group)
+	importFile(b, s, tenant, file(100_000, 0))
+	sel := &Selection{Query: index.Query{Status: vehicle.StatusActive}}
+	find := func(offset int) {
+		if _, err := s.Find(b.Context(), tenant, sel, rest.Page{Limit: 50, Offset: int64(offset)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if more, err := s.Warm(b.Context(), tenant); err != nil || !more {
+		b.Fatal(more, err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		find(rand.IntN(99_950))
 	}
 }

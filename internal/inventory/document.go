@@ -16,7 +16,10 @@ import (
 
 // daysHere marks the place of days_on_lot in a list document: that number changes with the calendar alone and
 // is put in when the page is made. JSON has no use for the byte.
-const daysHere = 0x1f
+const (
+	daysHere = 0x1f
+	daysMark = "\x1f"
+)
 
 // listed are the members of a list document between vin and days_on_lot.
 var listed = [...]vehicle.Field{

@@ -34,7 +34,7 @@ func selectWritten(ctx context.Context, t *sqldb.Tenant, version int64, vin stri
 
 // selectIndexed reads vehicles by VIN.
 func selectIndexed(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings) ([]index.Row, error) {
-	rows, err := t.Query(ctx, `SELECT `+indexedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
+	rows, err := t.QueryFew(ctx, `SELECT `+indexedColumns+` FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
 	list, err := sqldb.Collect(rows, err, scanIndexed)
 	if err != nil {
 		return nil, fmt.Errorf("read vehicles: %w", err)

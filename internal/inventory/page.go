@@ -2,9 +2,8 @@ package inventory
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -296,13 +295,7 @@ func (s *Stock) makePage(ctx context.Context, t *sqldb.Tenant, f Filter, at rest
 }
 
 func newPage(body []byte, until time.Time) *Page {
-	return &Page{Body: body, ETag: tagOf(body), until: until}
-}
-
-// tagOf is the weak ETag of an answer.
-func tagOf(body []byte) string {
-	sum := sha256.Sum256(body)
-	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
+	return &Page{Body: body, ETag: rest.TagOf(body), until: until}
 }
 
 func (f Filter) appendPage(ctx context.Context, t *sqldb.Tenant, b []byte, at rest.Page, days calendar, now time.Time) ([]byte, error) {
@@ -343,12 +336,9 @@ func kept(ctx context.Context, t *sqldb.Tenant, f Filter) (mergedCount, error) {
 
 // appendListDocument puts the days on lot in the place a list document keeps for them. Sold vehicles have theirs.
 func appendListDocument(b []byte, document string, days int64) []byte {
-	for i := range len(document) {
-		if document[i] == daysHere {
-			b = append(b, document[:i]...)
-			b = strconv.AppendInt(b, max(0, days), 10)
-			return append(b, document[i+1:]...)
-		}
+	before, after, found := strings.Cut(document, daysMark)
+	if b = append(b, before...); found {
+		b = strconv.AppendInt(b, max(0, days), 10)
 	}
-	return append(b, document...)
+	return append(b, after...)
 }

@@ -186,7 +186,7 @@ type reading struct {
 
 // selectReading leaves the values to be restored.
 func selectReading(ctx context.Context, t *sqldb.Tenant, vin string) (r reading, err error) {
-	rows, err := t.Query(ctx, wholeVehicle, vin)
+	rows, err := t.QueryFew(ctx, wholeVehicle, vin)
 	records, err := sqldb.Collect(rows, err, func(rows *sqldb.Rows) (*record, error) {
 		v, of := vehicleRow{}, recordRow{}
 		err := rows.Scan(slices.Concat([]any{&r.seen.n, &r.seen.changes, &r.seen.bumps, &r.version}, v.columns(), of.columns())...)
@@ -288,7 +288,7 @@ func (w *Writer) storeCounts(ctx context.Context) error {
 }
 
 func selectCounts(ctx context.Context, t *sqldb.Tenant) (counts, error) {
-	rows, err := t.Query(ctx, `SELECT dealership_id, total, active, active_new, active_used, price_count, price_cents, mileage_count, mileage_sum, lot_since_sum
+	rows, err := t.QueryFew(ctx, `SELECT dealership_id, total, active, active_new, active_used, price_count, price_cents, mileage_count, mileage_sum, lot_since_sum
 		FROM inventory_count WHERE dealer_group_id = $1`)
 	out := counts{}
 	_, err = sqldb.Collect(rows, err, func(r *sqldb.Rows) (n count, err error) {

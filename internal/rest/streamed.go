@@ -35,7 +35,7 @@ type Streamed struct {
 const (
 	sentPiece    = 64 << 10 // bytes that a client must take within Idle
 	takenWithin  = time.Minute
-	lastSeconds  = 5 * time.Second
+	graceAtEnd   = 5 * time.Second
 	allowedEvery = time.Second // the caller's rights are looked at again
 )
 
@@ -65,7 +65,7 @@ func (x *Exchange) stream(s *Streamed, log *slog.Logger) {
 	ctx, cancel := context.WithCancelCause(x.Context())
 	defer cancel(nil)
 	finished := make(chan struct{})
-	go w.endWith(s.Ended, cmp.Or(s.Grace, lastSeconds), finished, cancel)
+	go w.endWith(s.Ended, cmp.Or(s.Grace, graceAtEnd), finished, cancel)
 	err := w.send(ctx, s)
 	close(finished)
 	w.end(io.EOF)

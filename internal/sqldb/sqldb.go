@@ -240,9 +240,18 @@ func (db *DB) scanRow(ctx context.Context, s scope, query string, args []any, de
 	if err != nil {
 		return err
 	}
-	limited, done := db.limited(ctx)
+	limited, done := db.limited(db.unwatched(ctx))
 	defer done()
 	return db.classify("query", to.QueryRowContext(db.in(limited, s), args...).Scan(dest...))
+}
+
+// unwatched is for statements on SQLite that are over at once: database/sql lets a goroutine watch for the end of a context, which
+// costs as much as reading a few rows.
+func (db *DB) unwatched(ctx context.Context) context.Context {
+	if db.pool.pg != nil || ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // runner is a statement ready to be run: *sql.Stmt, or direct.

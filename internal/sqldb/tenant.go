@@ -48,6 +48,11 @@ func (t *Tenant) Query(ctx context.Context, query string, args ...any) (*Rows, e
 	return t.db.query(ctx, t.scope(), query, t.args(args))
 }
 
+// QueryFew is Query for a few rows that are found by key. On SQLite it is not broken off when the context ends.
+func (t *Tenant) QueryFew(ctx context.Context, query string, args ...any) (*Rows, error) {
+	return t.Query(t.db.unwatched(ctx), query, args...)
+}
+
 // QueryRow runs a statement that returns one row; read it with Scan.
 func (t *Tenant) QueryRow(ctx context.Context, query string, args ...any) TenantRow {
 	return TenantRow{t: t, ctx: ctx, query: query, args: args}

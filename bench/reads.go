@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,7 +47,8 @@ func bothEngines(floor, aim float64) map[string]goal {
 // The settings under which the server is measured.
 func inCache(vehicles int) []string {
 	megabytes := 256 + vehicles*3/2000 // 1.5 KB for a vehicle
-	return []string{fmt.Sprintf("CARFLUENCE_DOCUMENT_CACHE_MB=%d", megabytes), fmt.Sprintf("CARFLUENCE_INDEX_MB=%d", megabytes)}
+	pages := 32 + vehicles*8/1000      // half of it for full vehicles, of up to 4 KB
+	return []string{fmt.Sprintf("CARFLUENCE_DOCUMENT_CACHE_MB=%d", megabytes), fmt.Sprintf("CARFLUENCE_INDEX_MB=%d", megabytes), fmt.Sprintf("CARFLUENCE_PAGE_CACHE_MB=%d", pages)}
 }
 
 func cacheOff(vehicles int) []string {
@@ -208,13 +210,20 @@ func (s *side) wake(vehicles int, warm bool) error {
 			return err
 		}
 	}
-	q := query{path: vehicleOf(vehicles), varies: true}
+	var next atomic.Int64
+	q := query{path: func(*rand.Rand) string { return listPath + "/" + vinOf(int(next.Add(1))%vehicles) }, varies: true}
 	callers, err := s.dial(q)
 	if err != nil {
 		return err
 	}
 	defer hangUp(callers)
-	_, err = ask(callers, s, q, 99, time.Now().Add(min(10*time.Second, time.Duration(vehicles)*100*time.Microsecond)))
+	for begun = time.Now(); next.Load() < int64(vehicles) && err == nil; {
+		if time.Since(begun) > 3*most {
+			fmt.Fprintf(os.Stderr, "bench: %s: %d of %d vehicles asked for after %s\n", s.name, next.Load(), vehicles, 3*most)
+			return nil
+		}
+		_, err = ask(callers, s, q, 99, time.Now().Add(time.Second/2))
+	}
 	return err
 }
 

@@ -21,6 +21,7 @@ var documented = map[string]string{
 	`"price":"30990.00"`: `^\{"vehicle":.*"price":"31990\.00",(.|\n)*"price":"30990\.00",(.|\n)*\{"change_type":"price_change",` +
 		`"changed_fields":\{"price":\{"old":"31990\.00","new":"30990\.00"\}\},"source":"api"`,
 	"inventory/changes": `^ *[0-9]+ "type":"upsert"\n\{"changes":\[\{"type":"remove","vin":"1FTEW1EF8HFA85881","reason":"sold","removed_at":"[^"]*"\}\],"next":"[0-9A-Za-z_-]+","more":false\}$`,
+	"inventory/export":  `^vin,stock_number,make,model,price,photos\r\n[0-9A-Z]{17},[^,]*,Ford,(.|\n)*\r\n[0-9A-Z]{17},[^,]*,Ford,`,
 	"errors.csv": `"status":"completed",(.|\n)*"records_total":2,"records_created":1,"records_updated":0,"records_errors":1,(.|\n)*` +
 		`line,result,column,value,reason\n3,refused,VIN,2T1BURHE3JC07468,`,
 	"Five percent under price": `^\{"rule":\{"id":"[0-9a-f-]{36}","name":"Five percent under price","enabled":true,`,

@@ -58,6 +58,7 @@ type Config struct {
 	IndexMB         int           `name:"index-mb" help:"Memory for the indexes by which inventories are filtered, sorted and counted, in MiB; about 125 bytes a vehicle. 0 for none." default:"160" env:"CARFLUENCE_INDEX_MB"`
 	DocumentCacheMB int           `name:"document-cache-mb" help:"Memory for vehicles as lists show them, in MiB; about half a KiB each." default:"64" env:"CARFLUENCE_DOCUMENT_CACHE_MB"`
 	WaitingMax      int           `help:"Calls that may wait for changes of the inventory at once." default:"2000" env:"CARFLUENCE_WAITING_MAX"`
+	ExportsMax      int           `help:"Exports of inventories under way at once." default:"8" env:"CARFLUENCE_EXPORTS_MAX"`
 	Drain           time.Duration `help:"How long the server goes on answering after it was told to stop, so that balancers notice." default:"500ms" env:"CARFLUENCE_DRAIN"`
 	LogLevel        string        `help:"What is logged: debug, info, warn or error. Requests are logged at info." default:"info" enum:"debug,info,warn,error" env:"CARFLUENCE_LOG_LEVEL"`
 
@@ -185,6 +186,9 @@ func (c *Config) checkLimits() error {
 		if memory.mb < 0 || memory.mb > 1_000_000 {
 			all = append(all, fmt.Errorf("--%s: %d is outside 0 to 1000000", memory.name, memory.mb))
 		}
+	}
+	if c.ExportsMax < 0 || c.ExportsMax > 10_000 {
+		all = append(all, fmt.Errorf("--exports-max: %d is outside 0 to 10000", c.ExportsMax))
 	}
 	if c.WaitingMax < 0 || c.WaitingMax > 1_000_000 {
 		all = append(all, fmt.Errorf("--waiting-max: %d is outside 0 to 1000000", c.WaitingMax))

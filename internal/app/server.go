@@ -128,7 +128,7 @@ func (s *Server) wire(ctx context.Context, version string, now func() time.Time)
 	s.People = auth.NewPeople(s.authority, passwords, blocklist)
 	s.sessions = auth.NewSessions(s.authority, passwords, blocklist, signer, s.stores.Secret, auth.Lifetimes{Token: c.TokenTTL, Refresh: c.RefreshTTL, Session: c.SessionTTL})
 	s.Stock, s.Rules = s.stores.NewStock(inventory.Options{
-		PageCacheBytes: int64(c.PageCacheMB) << 20, IndexBytes: int64(c.IndexMB) << 20, DocumentBytes: int64(c.DocumentCacheMB) << 20, Waiting: c.WaitingMax, Now: now, Log: s.log,
+		PageCacheBytes: int64(c.PageCacheMB) << 20, IndexBytes: int64(c.IndexMB) << 20, DocumentBytes: int64(c.DocumentCacheMB) << 20, Waiting: c.WaitingMax, Exports: c.ExportsMax, Now: now, Log: s.log,
 	}, rule.Options{Max: c.RulesMax, Log: s.log})
 	s.Dealers = &dealer.Dealers{DB: s.stores.Stock, Now: now, Held: s.Stock.Count, Changed: s.Stock.Bump}
 	if err := s.wireFeeds(ctx); err != nil {

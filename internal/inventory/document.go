@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"bytes"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,24 +141,36 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 // appendMembers appends an object with the VIN and the named members of an encoded vehicle, in its order.
-func appendMembers(b []byte, object string, names []string) []byte {
+func appendMembers(b, object []byte, names []string) []byte {
 	b = append(b, '{')
-	for rest := object[1:]; len(rest) > 1; {
-		name, after, _ := strings.Cut(rest[1:], `"`) // names have no escapes
-		end := valueEnd(after)
-		if name == "vin" || slices.Contains(names, name) {
+	for name, value := range members(object) {
+		if string(name) == "vin" || slices.Contains(names, string(name)) {
 			if b[len(b)-1] != '{' {
 				b = append(b, ',')
 			}
-			b = append(b, rest[:len(rest)-len(after)+end]...)
+			b = append(append(append(b, '"'), name...), `":`...)
+			b = append(b, value...)
 		}
-		rest = strings.TrimPrefix(after[end:], ",")
 	}
 	return append(b, '}')
 }
 
+// members are those of an encoded vehicle, whose names have no escapes.
+func members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for rest := object[1:]; len(rest) > 1; {
+			name, after, _ := bytes.Cut(rest[1:], []byte{'"'})
+			end := valueEnd(after)
+			if !yield(name, after[1:end]) {
+				return
+			}
+			rest = bytes.TrimPrefix(after[end:], []byte{','})
+		}
+	}
+}
+
 // valueEnd is where the value at the beginning of a text, and the colon before it, end.
-func valueEnd(text string) int {
+func valueEnd(text []byte) int {
 	depth := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {

@@ -36,7 +36,12 @@ func (sel *Selection) filter() Filter { return Filter{Status: sel.Status, Search
 
 // plain selections can be read from the store as well.
 func (sel *Selection) plain() bool {
-	return len(sel.Lists)+len(sel.Ranges)+len(sel.Sort)+len(sel.Facets)+len(sel.Fields) == 0 && sel.UpdatedSince == 0
+	return sel.simple() && len(sel.Facets)+len(sel.Fields) == 0
+}
+
+// simple selections are by status and search alone.
+func (sel *Selection) simple() bool {
+	return len(sel.Lists)+len(sel.Ranges)+len(sel.Sort) == 0 && sel.UpdatedSince == 0
 }
 
 // beyondLists tells whether fields are asked for that list documents don't have.
@@ -138,7 +143,7 @@ func (f *finding) find(ctx context.Context, x *index.Index, at index.Window) (fo
 	return found, false, nil
 }
 
-// complete reads the documents that rows have not got. whole tells that they are of the rows' versions.
+// complete reads the documents that rows have not got, and lets the index, if there is one, keep them. whole tells that they are of the rows' versions.
 func (f *finding) complete(ctx context.Context, x *index.Index, rows []index.Row) (whole bool, err error) {
 	var missing sqldb.Strings
 	for i := range rows {
@@ -153,7 +158,9 @@ func (f *finding) complete(ctx context.Context, x *index.Index, rows []index.Row
 	if err != nil {
 		return false, err
 	}
-	x.Keep(stored)
+	if x != nil {
+		x.Keep(stored)
+	}
 	byVIN := make(map[string]*index.Row, len(stored))
 	for i := range stored {
 		byVIN[stored[i].VIN] = &stored[i]
@@ -178,29 +185,35 @@ func (f *finding) appendRow(b []byte, row *index.Row) []byte {
 	if f.Fields == nil {
 		return appendListDocument(b, row.Document, days)
 	}
-	return appendMembers(b, string(appendListDocument(nil, row.Document, days)), f.Fields)
+	return appendMembers(b, appendListDocument(nil, row.Document, days), f.Fields)
 }
 
 // appendFull appends vehicles with members that lists don't have.
 func (f *finding) appendFull(ctx context.Context, b []byte, rows []index.Row) ([]byte, error) {
+	err := f.eachFull(ctx, rows, func(full []byte) { b = appendMembers(separated(b), full, f.Fields) })
+	return b, err
+}
+
+// eachFull gives do the vehicles of rows with all members.
+func (f *finding) eachFull(ctx context.Context, rows []index.Row, do func(full []byte)) error {
 	vins := make(sqldb.Strings, len(rows))
 	for i := range rows {
 		vins[i] = rows[i].VIN
 	}
 	vehicles, err := selectBatch(ctx, f.t, vins, f.days)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var full []byte
 	for _, vin := range vins {
 		v, ok := vehicles[vin]
 		if !ok {
-			return nil, errNoVehicle
+			return errNoVehicle
 		}
 		full = appendFull(full[:0], v, Provenance{}, f.days.daysOnLot(v, f.now), f.Sensitive)
-		b = appendMembers(separated(b), string(full), f.Fields)
+		do(full)
 	}
-	return b, nil
+	return nil
 }
 
 func appendPagination(b []byte, total int64, at rest.Page) []byte {

@@ -110,12 +110,40 @@ func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, need bo
 	}
 }
 
+// whole is a group's index with all that a version has, however long that takes.
+func (all *indexes) whole(ctx context.Context, t *sqldb.Tenant, v version) (*index.Index, error) {
+	if all.limit <= 0 {
+		return nil, errNoIndex
+	}
+	g := all.group(t.Group())
+	for {
+		x, current, run := all.state(g, v)
+		if current {
+			return x, nil
+		}
+		if run == nil {
+			var err error
+			if run, err = all.start(ctx, t, g); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-run.done:
+			if run.err != nil {
+				return nil, run.err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // state is the index, whether it shows a version, and who brings it up to date at the moment.
 func (all *indexes) state(g *indexed, v version) (x *index.Index, current bool, run *updating) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.used = all.now()
-	return g.shown, g.shown != nil && g.upTo.changes >= v.changes && g.upTo.strays() == v.strays(), g.busy
+	return g.shown, g.shown != nil && g.upTo.changes >= v.changes && g.upTo.strays() >= v.strays(), g.busy
 }
 
 // start brings an index up to date, beside the request that finds it behind: others wait for it too.

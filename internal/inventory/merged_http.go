@@ -16,6 +16,7 @@ import (
 type (
 	mergedListInput struct {
 		ID string `path:"id" doc:"Id of the merge config."`
+		rest.PageInput
 		FilterInput
 	}
 	mergedVehicleInput struct {

@@ -30,7 +30,8 @@ type Stock struct {
 	indexes *indexes
 	answers *answers
 	waits   *waits
-	zones   sync.Map // IANA name → *time.Location
+	exports chan struct{} // a place for each at once
+	zones   sync.Map      // IANA name → *time.Location
 }
 
 // Options of the stock.
@@ -40,6 +41,7 @@ type Options struct {
 	DocumentBytes  int64            // of the vehicles kept in memory as lists show them; 0 keeps none
 	Log            *slog.Logger     // none when nil
 	Waiting        int              // calls that may wait for changes at once
+	Exports        int              // exports that may be under way at once
 	Now            func() time.Time // time.Now when nil
 }
 
@@ -49,7 +51,7 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 		o.Now = time.Now
 	}
 	half := o.PageCacheBytes / 2
-	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), waits: newWaits(o.Waiting), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
+	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), waits: newWaits(o.Waiting), exports: make(chan struct{}, o.Exports), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
 // Outcome is what became of a change.

@@ -17,6 +17,7 @@ import (
 )
 
 type listInput struct {
+	rest.PageInput
 	FilterInput
 	IntegrationID string `query:"integration_id" format:"uuid" doc:"What this integration says of the vehicles it brought, instead of the one view of all sources. Goes with status and search alone."`
 	SelectionInput
@@ -26,7 +27,6 @@ type listInput struct {
 
 // FilterInput are the parameters all lists of vehicles take.
 type FilterInput struct {
-	rest.PageInput
 	Status string `query:"status" enum:"active,sold,all" default:"active" doc:"Which vehicles to show."`
 	Search string `query:"search" maxLength:"200" doc:"Substring of VIN, make, model or stock number, in any case."`
 }
@@ -122,6 +122,7 @@ func (s *Stock) Register(api *rest.API) {
 	})
 	s.registerMergeConfigs(api)
 	s.registerMerged(api)
+	s.registerExport(api)
 	s.registerChanges(api)
 	s.registerActivity(api)
 }

@@ -56,7 +56,7 @@ type house struct {
 func open(t testing.TB) *house {
 	h := &house{TB: t, db: sqldbtest.Open(t, sqldb.Stock), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
-	h.stock = NewStock(h.db, Options{PageCacheBytes: 1 << 20, IndexBytes: 64 << 20, DocumentBytes: 1 << 20, Now: clock})
+	h.stock = NewStock(h.db, Options{PageCacheBytes: 1 << 20, IndexBytes: 64 << 20, DocumentBytes: 1 << 20, Exports: 8, Now: clock})
 	h.stock.Integrations = func(_ context.Context, t *sqldb.Tenant) (map[string]IntegrationName, error) {
 		if t.Group() == foreign {
 			return map[string]IntegrationName{theirs: {"vauto", "Theirs"}}, nil

@@ -67,30 +67,30 @@ func TestAWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ws := newWaits(10)
 		look := func(context.Context) (version, error) { return version{}, errors.New("the store is away") }
-		wait := func(ctx context.Context) (again bool, err error, took time.Duration) {
+		wait := func(ctx context.Context) (again bool, took time.Duration, err error) {
 			w, err := ws.enter(group, look)
 			if err != nil {
-				return false, err, 0
+				return false, 0, err
 			}
 			defer ws.leave(group)
 			began := time.Now()
 			again, err = w.await(ctx, version{}, time.After(20*time.Second), ws.ended)
-			return again, err, time.Since(began)
+			return again, time.Since(began), err
 		}
-		if again, err, took := wait(t.Context()); again || err != nil || took != 20*time.Second {
+		if again, took, err := wait(t.Context()); again || err != nil || took != 20*time.Second {
 			t.Errorf("in its time: %v %v after %s", again, err, took)
 		}
 		left, leave := context.WithTimeout(t.Context(), 3*time.Second)
 		defer leave()
-		if again, err, took := wait(left); again || !errors.Is(err, context.DeadlineExceeded) || took != 3*time.Second {
+		if again, took, err := wait(left); again || !errors.Is(err, context.DeadlineExceeded) || took != 3*time.Second {
 			t.Errorf("when the client leaves: %v %v after %s", again, err, took)
 		}
 		s := &Stock{waits: ws}
 		time.AfterFunc(2*time.Second, func() { s.EndWaits(); s.EndWaits() })
-		if again, err, took := wait(t.Context()); again || err != nil || took != 2*time.Second {
+		if again, took, err := wait(t.Context()); again || err != nil || took != 2*time.Second {
 			t.Errorf("when the server stops: %v %v after %s", again, err, took)
 		}
-		if _, err, _ := wait(t.Context()); !isUnavailable(err) {
+		if _, _, err := wait(t.Context()); !isUnavailable(err) {
 			t.Errorf("while the server stops: %v", err)
 		}
 		if ws.now != 0 || len(ws.groups) != 0 {

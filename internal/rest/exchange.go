@@ -216,7 +216,7 @@ func (x *Exchange) fail(err error) {
 	p := problemOf(err)
 	p.decorate(x)
 	x.Header().Set("Content-Type", "application/problem+json")
-	for _, h := range []string{"ETag", "Content-Encoding", "Content-Length", "Location", "Set-Cookie", "Last-Modified", ConfirmedHeader} {
+	for _, h := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Content-Length", "Location", "Set-Cookie", "Last-Modified", ConfirmedHeader} {
 		x.Header().Del(h)
 	}
 	p.headers(x.Header(), x.Refused != nil)

@@ -103,6 +103,8 @@ type Operation struct {
 	Upload      *Upload  // the body is a stream of any type; nil for JSON
 	// Answer documents the body of success by its type, for a handler that writes it as bytes.
 	Answer any
+	// Files documents the body of a Streamed answer by its media types.
+	Files map[string]string
 }
 
 // Register adds an operation. It panics on a declaration without security: such a program does not start.
@@ -166,11 +168,18 @@ func Register[I, O any](a *API, op Operation, handle func(context.Context, *I) (
 			x.answer(e, op.Status)
 			return nil, nil
 		}
+		if s, ok := any(out).(*Streamed); ok {
+			x.stream(s, a.Log)
+			return nil, nil
+		}
 		return out, nil
 	})
 }
 
 func (a *API) answers(op Operation) map[string]*huma.Response {
+	if op.Files != nil {
+		return map[string]*huma.Response{"200": files(op.Files)}
+	}
 	if op.Answer == nil {
 		return nil
 	}
@@ -187,6 +196,14 @@ func (a *API) answers(op Operation) map[string]*huma.Response {
 		out[strconv.Itoa(op.Also)] = answer(op.Also)
 	}
 	return out
+}
+
+func files(of map[string]string) *huma.Response {
+	r := &huma.Response{Description: http.StatusText(http.StatusOK), Content: map[string]*huma.MediaType{}}
+	for kind, text := range of {
+		r.Content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: "string", Description: text}}
+	}
+	return r
 }
 
 // checkBody refuses a body that is too large or no JSON by its header, before it is read.

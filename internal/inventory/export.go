@@ -34,7 +34,7 @@ func (s *Stock) Export(ctx context.Context, t *sqldb.Tenant, sel *Selection, hea
 	if err != nil {
 		return err
 	}
-	x, err := s.indexes.whole(ctx, t, v)
+	x, _, err := s.indexes.get(ctx, t, v, needAll)
 	if err != nil && !(sel.simple() && errors.Is(err, errNoIndex)) {
 		return err
 	}

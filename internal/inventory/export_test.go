@@ -249,7 +249,7 @@ func TestExportHasWhatWasWrittenBefore(t *testing.T) {
 	h.exported("", "")
 	soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := h.stock.indexes.whole(soon, h.tenant(), seen); err != nil {
+	if _, _, err := h.stock.indexes.get(soon, h.tenant(), seen, needAll); err != nil {
 		t.Errorf("a call that began before a write of the release before: %v", err)
 	}
 }

@@ -63,7 +63,11 @@ func (s *Stock) Find(ctx context.Context, t *sqldb.Tenant, sel *Selection, at re
 	if page := s.pages.get(key, now); page != nil {
 		return page, nil
 	}
-	x, current, err := s.indexes.get(ctx, t, v, !sel.plain())
+	n := needState
+	if sel.plain() {
+		n = needNothing
+	}
+	x, current, err := s.indexes.get(ctx, t, v, n)
 	if sel.plain() && x == nil && ctx.Err() == nil {
 		return s.List(ctx, t, sel.filter(), at)
 	}
@@ -134,7 +138,7 @@ func (f *finding) find(ctx context.Context, x *index.Index, at index.Window) (fo
 		if err != nil {
 			return found, false, err
 		}
-		newer, current, err := f.stock.indexes.get(ctx, f.t, v, true)
+		newer, current, err := f.stock.indexes.get(ctx, f.t, v, needState)
 		if err != nil || !current {
 			return found, false, err
 		}

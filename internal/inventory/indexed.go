@@ -73,9 +73,17 @@ func (all *indexes) group(id string) *indexed {
 	return g
 }
 
-// get is a group's index. Without need it is nil rather than late: the store can tell as well. With need it is waited for;
-// but when it is far behind, the state before is given, all of one moment, and current is false.
-func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, need bool) (x *index.Index, current bool, err error) {
+// need says how much of an index a caller can't do without.
+type need uint8
+
+const (
+	needNothing need = iota // the store can tell as well: nil rather than late
+	needState               // all of one moment: when the index is far behind, the moment before
+	needAll                 // all that was written before, however long that takes
+)
+
+// get is a group's index. current tells that it shows a version.
+func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, n need) (x *index.Index, current bool, err error) {
 	if all.limit <= 0 {
 		return nil, false, errNoIndex
 	}
@@ -91,7 +99,7 @@ func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, need bo
 			}
 		}
 		far := run.far
-		if need && x == nil {
+		if n == needAll || n == needState && x == nil {
 			far = nil
 		}
 		select {
@@ -100,40 +108,12 @@ func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, need bo
 				return nil, false, run.err
 			}
 		case <-far:
-			if !need {
+			if n == needNothing {
 				x = nil
 			}
 			return x, false, nil
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
-		}
-	}
-}
-
-// whole is a group's index with all that a version has, however long that takes.
-func (all *indexes) whole(ctx context.Context, t *sqldb.Tenant, v version) (*index.Index, error) {
-	if all.limit <= 0 {
-		return nil, errNoIndex
-	}
-	g := all.group(t.Group())
-	for {
-		x, current, run := all.state(g, v)
-		if current {
-			return x, nil
-		}
-		if run == nil {
-			var err error
-			if run, err = all.start(ctx, t, g); err != nil {
-				return nil, err
-			}
-		}
-		select {
-		case <-run.done:
-			if run.err != nil {
-				return nil, run.err
-			}
-		case <-ctx.Done():
-			return nil, ctx.Err()
 		}
 	}
 }
@@ -341,6 +321,6 @@ func (s *Stock) Warm(ctx context.Context, t *sqldb.Tenant) (more bool, err error
 	if err != nil {
 		return false, err
 	}
-	_, _, err = s.indexes.get(ctx, t, v, true)
+	_, _, err = s.indexes.get(ctx, t, v, needAll)
 	return true, err
 }

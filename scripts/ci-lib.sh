@@ -96,15 +96,15 @@ race() {
 }
 
 # fuzz COUNT runs every fuzz target that many times, found by their declarations; the one over the expressions of
-# tenants at least for half a minute of a processor. A count (20000x), not a time: until Go 1.27 a time that runs out can
+# tenants longer than the others. A count (20000x), not a time: until Go 1.27 a time that runs out can
 # fail a target that found nothing (go.dev/issue/75804).
 fuzz() {
   local count=$1 folder target targets least
   for folder in $(git grep -lE '^func Fuzz' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do
     targets=$(go test -list '^Fuzz' "./$folder")
     for target in $(grep '^Fuzz' <<<"$targets"); do
-      if [ "$target" = FuzzExpression ] && [ "${count%x}" -lt 40000 ]; then
-        least=40000x
+      if [ "$target" = FuzzExpression ] && [ "${count%x}" -lt 15000 ]; then
+        least=15000x
       else
         least=$count
       fi

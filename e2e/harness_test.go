@@ -154,7 +154,13 @@ func (s *server) collect(r io.Reader, into *strings.Builder, ready chan<- string
 }
 
 func (s *server) output() string { s.mu.Lock(); defer s.mu.Unlock(); return s.out.String() }
-func (s *server) logged() string { s.mu.Lock(); defer s.mu.Unlock(); return s.log.String() }
+// logged is the log so far, with the lines of requests answered before: they are written together, after a tenth of a second.
+func (s *server) logged() string {
+	time.Sleep(200 * time.Millisecond)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
 
 // kill is kill -9.
 func (s *server) kill() {

@@ -5,7 +5,7 @@
 #   scripts/postgres.sh go test ./internal/...
 #
 # The server listens on a socket in that folder alone and syncs nothing: it is for tests. Needs the programs of
-# PostgreSQL 15 or later, which it installs on Debian and Ubuntu. With CARFLUENCE_POSTGRES_FOLDER it keeps its databases
+# PostgreSQL 15 or later, which it installs on Debian and Ubuntu. With POSTGRES_FOLDER it keeps its databases
 # there for the next time.
 set -euo pipefail
 
@@ -31,7 +31,7 @@ if ! bin=$(binaries); then
   bin=$(binaries)
 fi
 
-keep=${CARFLUENCE_POSTGRES_FOLDER:-}
+keep=${POSTGRES_FOLDER:-}
 folder=${keep:-$(mktemp -d "${TMPDIR:-/tmp}/carfluence-postgres.XXXXXX")}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)

@@ -154,6 +154,7 @@ func (s *server) collect(r io.Reader, into *strings.Builder, ready chan<- string
 }
 
 func (s *server) output() string { s.mu.Lock(); defer s.mu.Unlock(); return s.out.String() }
+
 // logged is the log so far, with the lines of requests answered before: they are written together, after a tenth of a second.
 func (s *server) logged() string {
 	time.Sleep(200 * time.Millisecond)

@@ -51,20 +51,27 @@ func TestRefusedAdminCallsAreAudited(t *testing.T) {
 	if got := h.events(h.group.ID, "admin.refused"); len(got) != 4 || got[0].SubjectID != "GET /api/v1/api-keys" {
 		t.Fatalf("%+v", got)
 	}
-	// Who hangs up at once leaves a trace all the same, while there are credits in hand: it waits for none.
-	for range 3 {
-		h.do("GET", "/api/v1/read", "", "X-API-Key: "+key)
-	}
-	if err := h.authority.Beat(t.Context()); err != nil { // the lease may have run out meanwhile
-		t.Fatal(err)
-	}
+	// Who hangs up at once leaves a trace all the same, while there are credits in hand: it waits for none. On a busy machine
+	// they may have been given back, or the lease may have run out, just before.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := httptest.NewRequest("GET", "/api/v1/api-keys", nil).WithContext(ctx)
-	r.Header.Set("X-API-Key", key)
-	h.api.ServeHTTP(httptest.NewRecorder(), r)
-	if got := h.events(h.group.ID, "admin.refused"); len(got) != 5 {
-		t.Errorf("%d events after a fifth call whose client left", len(got))
+	for tries := 0; ; tries++ {
+		for range 3 {
+			h.do("GET", "/api/v1/read", "", "X-API-Key: "+key)
+		}
+		if err := h.authority.Beat(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "/api/v1/api-keys", nil).WithContext(ctx)
+		r.Header.Set("X-API-Key", key)
+		h.api.ServeHTTP(httptest.NewRecorder(), r)
+		got := h.events(h.group.ID, "admin.refused")
+		if len(got) == 5 {
+			return
+		}
+		if len(got) != 4 || tries == 5 {
+			t.Fatalf("%d events after %d calls whose client left", len(got), tries+1)
+		}
 	}
 }
 

@@ -369,7 +369,7 @@ func (s *Server) warm(ctx context.Context) {
 	groups, err := s.Groups.List(ctx)
 	for _, g := range groups {
 		more := false
-		if more, err = s.Stock.Warm(ctx, s.stores.Stock.Patient().Tenant(g.ID)); !more {
+		if more, err = s.Stock.Warm(ctx, s.stores.Stock.Tenant(g.ID)); !more {
 			break
 		}
 	}

@@ -24,6 +24,8 @@ const (
 	indexedBytes = 160
 	// noRoomFor is how long it is not tried again to index an inventory for which there was no room.
 	noRoomFor = time.Minute
+	// patience is how long a list waits for the index that the store can answer as well.
+	patience = 100 * time.Millisecond
 )
 
 // indexes keep an index of the vehicles of each group that is asked about, as long as there is room. An index is brought up to
@@ -98,8 +100,11 @@ func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, n need)
 				return nil, false, err
 			}
 		}
-		far := run.far
-		if n == needAll || n == needState && x == nil {
+		far, late := run.far, (<-chan time.Time)(nil)
+		switch {
+		case n == needNothing:
+			late = time.After(patience)
+		case n == needAll || x == nil:
 			far = nil
 		}
 		select {
@@ -107,6 +112,8 @@ func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, n need)
 			if run.err != nil {
 				return nil, false, run.err
 			}
+		case <-late:
+			return nil, false, nil
 		case <-far:
 			if n == needNothing {
 				x = nil
@@ -135,7 +142,7 @@ func (all *indexes) start(ctx context.Context, t *sqldb.Tenant, g *indexed) (*up
 	}
 	if g.busy == nil {
 		g.busy = &updating{done: make(chan struct{}), far: make(chan struct{})}
-		go all.run(context.WithoutCancel(ctx), t.Patient(), g, g.busy)
+		go all.run(context.WithoutCancel(ctx), t, g, g.busy)
 	}
 	return g.busy, nil
 }

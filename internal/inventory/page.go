@@ -102,7 +102,7 @@ func newPages(maxBytes int64) *pages {
 		p.kept = otter.Must(&otter.Options[pageKey, *Page]{
 			MaximumWeight: uint64(maxBytes),
 			Weigher: func(k pageKey, v *Page) uint32 {
-				return uint32(len(v.Body) + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + len(k.query) + 300)
+				return uint32(len(v.Body) + len(v.Body)/8 + len(v.ETag) + len(k.group) + len(k.filter.IntegrationID) + len(k.filter.Config) + len(k.filter.Search) + len(k.query) + 300)
 			},
 		})
 	}

@@ -110,7 +110,7 @@ func TestPostgreSQLBehindABalancer(t *testing.T) {
 	if !maps.Equal(w.sent, w.acked) {
 		t.Errorf("of %d vehicles %d were acknowledged: a stop cut requests off", len(w.sent), len(w.acked))
 	}
-	w.check(t, inventory(t, all, key))
+	w.check(t, inventoryOfAll(t, all, key))
 
 	again := databases{accounts: databasesOf(t, servers[2].data).accounts}.serve(t, 1, "--trusted-proxies", "127.0.0.1", "--listen", strings.TrimPrefix(servers[0].url, "http://"))
 	all.must(200, "GET", "/api/v1/inventory", "", key)

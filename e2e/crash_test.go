@@ -142,10 +142,16 @@ func (w *writers) check(t *testing.T, found map[string]string) {
 	}
 }
 
+// inventoryOfAll is the inventory once the server shows what others had written before, which takes it two seconds at most.
+func inventoryOfAll(t *testing.T, s *server, key string) map[string]string {
+	t.Helper()
+	time.Sleep(2 * time.Second)
+	return inventory(t, s, key)
+}
+
 // inventory reads the price of every vehicle, page by page.
 func inventory(t *testing.T, s *server, key string) map[string]string {
 	t.Helper()
-	time.Sleep(time.Second) // what other servers and commands have written shows within two
 	found := map[string]string{}
 	for offset := 0; ; offset += 200 {
 		r := s.must(200, "GET", fmt.Sprintf("/api/v1/inventory?status=all&limit=200&offset=%d", offset), "", key)

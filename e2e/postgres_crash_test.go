@@ -144,7 +144,7 @@ func TestPostgreSQLKilled(t *testing.T) {
 		}
 	}
 	t.Logf("%d writes acknowledged, %d refused; %d reads answered, %d of them refused", len(writing.acked), writing.refused.Load(), len(answers), refused)
-	found := inventory(t, servers[0], key)
+	found := inventoryOfAll(t, servers[0], key)
 	writing.check(t, found)
 	if n := checkStores(t, servers[0].data); n != len(found) {
 		t.Errorf("%d rows, %d shown", n, len(found))

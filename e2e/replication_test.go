@@ -69,7 +69,7 @@ func TestPostgreSQLFailsOver(t *testing.T) {
 	written(before + 100)
 	w.end()
 	t.Logf("good answers %v after the failure, %v after the promotion began; %d writes were refused", time.Since(failed).Round(time.Millisecond), took.Round(time.Millisecond), w.refused.Load())
-	w.check(t, inventory(t, servers[0], key))
+	w.check(t, inventoryOfAll(t, servers[0], key))
 	for _, s := range servers {
 		s.must(401, "GET", "/api/v1/inventory", "", "X-API-Key: "+gone.text("key"))
 		s.must(200, "GET", "/api/v1/auth/me", "", admin)

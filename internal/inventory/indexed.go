@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +24,10 @@ const (
 	togetherMost = 50_000
 	// indexedBytes is about what a vehicle takes in an index.
 	indexedBytes = 160
-	// noRoomFor is how long it is not tried again to index an inventory for which there was no room.
-	noRoomFor = time.Minute
+	// failedFor is how long it is not tried again to index an inventory for which there was no room, or which can't be; awayFor when
+	// the store was away. Each try may read all vehicles.
+	failedFor = time.Minute
+	awayFor   = time.Second
 	// patience is how long a list waits for the index that the store can answer as well.
 	patience = 100 * time.Millisecond
 )
@@ -42,12 +46,13 @@ type indexes struct {
 
 // indexed is a group's index, and how far it has got.
 type indexed struct {
-	mu    sync.Mutex
-	shown *index.Index // nil until there is one
-	upTo  version      // shown has all of it, maybe more
-	busy  *updating    // nil when nobody brings it up to date
-	used  time.Time
-	retry time.Time // not before, after there was no room
+	mu     sync.Mutex
+	shown  *index.Index // nil until there is one
+	upTo   version      // shown has all of it, maybe more
+	busy   *updating    // nil when nobody brings it up to date
+	used   time.Time
+	failed error     // of the latest try
+	retry  time.Time // not before, when that has failed
 }
 
 // updating is a run that brings an index up to date, for all who wait for it.
@@ -137,8 +142,8 @@ func (all *indexes) state(g *indexed, v version) (x *index.Index, current bool, 
 func (all *indexes) start(ctx context.Context, t *sqldb.Tenant, g *indexed) (*updating, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if all.now().Before(g.retry) {
-		return nil, errNoIndex
+	if g.failed != nil && all.now().Before(g.retry) {
+		return nil, g.failed
 	}
 	if g.busy == nil {
 		g.busy = &updating{done: make(chan struct{}), far: make(chan struct{})}
@@ -152,11 +157,12 @@ func (all *indexes) run(ctx context.Context, t *sqldb.Tenant, g *indexed, run *u
 	run.err = all.update(ctx, t, g, run)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.busy = nil
+	g.busy, g.failed, g.retry = nil, run.err, all.now().Add(failedFor)
 	switch {
 	case errors.Is(run.err, errNoIndex):
-		g.retry = all.now().Add(noRoomFor)
 		all.log.Warn("there is no room for the index of an inventory; raise --index-mb", "group", t.Group())
+	case errs.KindOf(run.err) == errs.KindUnavailable:
+		g.retry = all.now().Add(awayFor)
 	case run.err != nil:
 		all.log.Warn("the index of an inventory could not be brought up to date", "group", t.Group(), "error", run.err)
 	}
@@ -262,20 +268,23 @@ func (all *indexes) makeRoom(own *indexed, more int64) bool {
 	}
 }
 
-// usage is what all indexes take, and the one to let go of first.
+// usage is what all indexes take, and the one to let go of first. No request waits for it, as one index may be busy.
 func (all *indexes) usage(own *indexed) (bytes int64, oldest *indexed) {
 	all.mu.Lock()
-	defer all.mu.Unlock()
+	groups := slices.Collect(maps.Values(all.of))
+	all.mu.Unlock()
 	var since time.Time
-	for _, g := range all.of {
+	for _, g := range groups {
 		g.mu.Lock()
-		if g.shown != nil {
-			bytes += g.shown.Bytes()
-			if g != own && (oldest == nil || oldest == own || g.used.Before(since)) || g == own && oldest == nil {
-				oldest, since = g, g.used
-			}
-		}
+		x, used := g.shown, g.used
 		g.mu.Unlock()
+		if x == nil {
+			continue
+		}
+		bytes += x.Bytes()
+		if g != own && (oldest == nil || oldest == own || used.Before(since)) || g == own && oldest == nil {
+			oldest, since = g, used
+		}
 	}
 	return bytes, oldest
 }

@@ -1,8 +1,10 @@
 package inventory
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -226,6 +228,36 @@ func TestIndexFollowsTheStore(t *testing.T) {
 	}
 	if h.must(200, "", "GET", "/inventory?limit=1", "")["pagination"].(map[string]any)["total"].(float64) != float64(len(many)+4) {
 		t.Error("the plain list is behind")
+	}
+}
+
+// What can't be indexed is not tried again with every list, which would read all vehicles each time; the plain list works on.
+func TestInventoryThatCannotBeIndexed(t *testing.T) {
+	h, _, _ := lot(t)
+	if _, err := h.tenant().Exec(t.Context(), `UPDATE vehicle SET document = '{' WHERE dealer_group_id = $1 AND vin = $2`, vinOf("E")); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	h.stock.indexes.log = slog.New(slog.NewTextHandler(&log, nil))
+	for range 5 {
+		if code, body, _ := h.call("", "GET", "/inventory?make=Ford", ""); code != 500 {
+			t.Errorf("%d %s", code, body)
+		}
+		if got := h.shown(""); got != "DCBA" {
+			t.Errorf("the plain list: %q", got)
+		}
+		h.vehicle(200, "", "PATCH", "/inventory/"+vinOf("A"), `{"price":"1.00"}`)
+	}
+	if n := strings.Count(log.String(), "could not be brought up to date"); n != 1 {
+		t.Errorf("tried %d times:\n%s", n, log.String())
+	}
+	h.now = h.now.Add(failedFor)
+	if _, err := h.tenant().Exec(t.Context(), `UPDATE vehicle SET document = (SELECT replace(document, 'D"', 'E"') FROM vehicle WHERE dealer_group_id = $1 AND vin = $2), status = 'active'
+		WHERE dealer_group_id = $1 AND vin = $3`, vinOf("D"), vinOf("E")); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.shown("make=%C5%A0koda&sort=-vin"); got != "ED" {
+		t.Errorf("once it is mended: %q", got)
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 // SelectionInput are the parameters that say which vehicles of the inventory to show, and in which order. Ranges include their
 // ends; a vehicle without the value lies outside any.
 type SelectionInput struct {
-	Condition    string `query:"condition" doc:"new or used. Like the next four: several values are separated by commas (\\, for one within a value), letter case does not matter, ! before a value leaves its vehicles out, and null stands for vehicles without a value." example:"used"`
+	Condition    string `query:"condition" doc:"new or used. Like the next four: up to 100 values are separated by commas (\\, for one within a value), letter case does not matter, ! before a value leaves its vehicles out, and null stands for vehicles without a value." example:"used"`
 	DealershipID string `query:"dealership_id" doc:"Ids of dealerships."`
 	Make         string `query:"make" example:"Ford,!Lincoln"`
 	Model        string `query:"model" example:"F-150"`

@@ -41,7 +41,7 @@ func TestTheFirstPasswordIsNotLostToAPortInUse(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		out := &screen{until: "listening on", stop: cancel}
-		code := Run(ctx, []string{"serve", "--data", dir, "--listen", address, "--metrics-listen", "off", "--drain", "0s"}, strings.NewReader(""), out, io.Discard)
+		code := Run(ctx, []string{"serve", "--data", dir, "--listen", address, "--sftp-listen", "127.0.0.1:0", "--metrics-listen", "off", "--drain", "0s"}, strings.NewReader(""), out, io.Discard)
 		return code, out.text.String()
 	}
 	if code, out := serve(taken.Addr().String()); code != exitFailure || strings.Contains(out, "listening") {

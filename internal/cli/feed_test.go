@@ -446,7 +446,16 @@ func TestAWaitCanBeInterruptedAndTheFileStays(t *testing.T) {
 	out, _ = y.must(exitOK, "feed", "logs", id)
 	y.shows(out, `a\.csv: queued`)
 	// The server goes: whoever waits takes its place after a while, for what it has left too.
-	time.AfterFunc(time.Second, func() { _ = lock.Unlock() })
+	go func() {
+		for { // c.csv has come
+			if _, n, err := d.feeds.Logs(t.Context(), d.t, y.integration, rest.Page{Limit: 1}); n >= 3 || err != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		_ = lock.Unlock()
+	}()
 	begun := time.Now()
 	out, _ = y.must(exitOK, "feed", "push", y.file("c.csv", vehicles(0, 7)))
 	y.shows(out, `c\.csv: completed`, `created +1\n`)

@@ -196,16 +196,16 @@ func TestMappingsOverHTTP(t *testing.T) {
 	if empty["filename"] != nil || len(empty["columns"].([]any)) != 0 {
 		t.Errorf("before any file: %v", empty)
 	}
-	h.uploads(path, "a.csv", "VIN,Web Offer,Floorplan,Invoice\n"+testVIN(0)+",100,777,888\n")
+	h.uploads(path, "a.csv", "VIN,Web Offer,Floorplan,Invoice\n"+testVIN(0)+",100,77700771,88800881\n")
 	p := h.must(200, "reader", "GET", mappings+"/preview?rows=1", "")["preview"].(map[string]any)
 	if p["filename"] != "a.csv" || p["rowsRead"] != 1.0 {
 		t.Errorf("%v", p)
 	}
 	_, text, _ := h.call("reader", "GET", mappings+"/preview?rows=1", "")
-	if strings.Contains(text, "777") || strings.Contains(text, "888") || !strings.Contains(text, `"Web Offer"`) {
+	if strings.Contains(text, "77700771") || strings.Contains(text, "88800881") || !strings.Contains(text, `"Web Offer"`) {
 		t.Errorf("a reader sees costs: %s", text)
 	}
-	if _, text, _ := h.call("", "GET", mappings+"/preview?rows=1", ""); !strings.Contains(text, "777") || !strings.Contains(text, "888") {
+	if _, text, _ := h.call("", "GET", mappings+"/preview?rows=1", ""); !strings.Contains(text, "77700771") || !strings.Contains(text, "88800881") {
 		t.Errorf("an administrator does not: %s", text)
 	}
 	out := h.must(200, "writer", "PATCH", mappings+"?reprocess=true", `{"mappings":{"Web Offer":"price"}}`)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -105,7 +106,7 @@ func plainText(s string) bool {
 // appendTo writes the line as slog's JSONHandler does.
 func (a *answered) appendTo(b []byte, now time.Time) []byte {
 	b = append(b, `{"time":"`...)
-	b = now.AppendFormat(b, time.RFC3339Nano)
+	b = appendTime(b, now)
 	b = append(b, `","level":"INFO","msg":"request","request_id":"`...)
 	b = append(b, a.id...)
 	b = append(b, `","method":"`...)
@@ -131,6 +132,33 @@ func (a *answered) appendTo(b []byte, now time.Time) []byte {
 		b = append(b, a.code...)
 	}
 	return append(b, "\"}\n"...)
+}
+
+// second is what the lines of a second begin and end their time with: to format it takes longer than the rest of the line.
+type second struct {
+	unix       int64
+	in         *time.Location
+	text, zone string
+}
+
+var lastSecond atomic.Pointer[second]
+
+// appendTime appends a time as time.RFC3339Nano has it.
+func appendTime(b []byte, t time.Time) []byte {
+	s := lastSecond.Load()
+	if s == nil || s.unix != t.Unix() || s.in != t.Location() {
+		s = &second{t.Unix(), t.Location(), t.Format("2006-01-02T15:04:05"), t.Format("Z07:00")}
+		lastSecond.Store(s)
+	}
+	b = append(b, s.text...)
+	if n := t.Nanosecond(); n > 0 {
+		b = append(b, '.')
+		for unit := 100_000_000; n > 0; unit /= 10 {
+			b = append(b, byte('0'+n/unit))
+			n %= unit
+		}
+	}
+	return append(b, s.zone...)
 }
 
 // attrs are the same for slog.

@@ -33,6 +33,14 @@ func (w *written) all() []string {
 
 func TestRequestsAreLoggedAsByTheLibrary(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 120000000, time.FixedZone("", 3600))
+	for _, next := range []time.Duration{0, 1, 10_000, 879_989_999, 1, time.Second, 24 * time.Hour} {
+		now = now.Add(next)
+		for _, at := range []time.Time{now, now.UTC()} {
+			if got, want := string(appendTime(nil, at)), at.Format(time.RFC3339Nano); got != want {
+				t.Errorf("%s, not %s", got, want)
+			}
+		}
+	}
 	for _, a := range []answered{
 		{id: "1", method: "GET", route: "GET /api/v1/inventory", path: "/api/v1/inventory", ip: "192.0.2.1", status: 200, bytes: 20670, took: 1234567},
 		{id: "a.b-c_d", method: "PATCH", route: "none", path: "/~x/{y}?&<>", ip: "2001:db8::1", actor: "api_key:0199", code: "not_found", status: 404},

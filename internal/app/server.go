@@ -215,7 +215,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() { // clients let go of the connection by themselves, so none is cut
 		w.Header()["Connection"] = []string{"close"}
 	}
-	s.API.ServeHTTP(speller{w}, r)
+	s.API.ServeHTTP(w, r)
 }
 
 // Close lets go of the installation, and leaves the other replicas; Run has done so when it returns.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"carfluence/internal/audit"
+	"carfluence/internal/rest/resttest"
 )
 
 func (h *house) events(group, name string) (list []audit.Row) {
@@ -70,7 +71,7 @@ func TestRefusedAdminCallsAreAudited(t *testing.T) {
 		if len(got) == 5 {
 			return
 		}
-		if w.Header().Get("X-RateLimit-Remaining") != left || tries == 5 {
+		if resttest.Header(w.Header()).Get("X-RateLimit-Remaining") != left || tries == 5 {
 			t.Fatalf("%d events after a fifth call whose client left: %d %s", len(got), w.Code, w.Body)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
+	"carfluence/internal/rest/resttest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
 )
@@ -131,6 +132,7 @@ func (h *house) do(method, path, body string, headers ...string) answer {
 	w := httptest.NewRecorder()
 	h.api.ServeHTTP(w, r)
 	res := w.Result()
+	res.Header = resttest.Header(res.Header)
 	b, _ := io.ReadAll(res.Body)
 	return answer{res, string(b)}
 }

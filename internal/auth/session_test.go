@@ -18,6 +18,7 @@ import (
 	"carfluence/internal/audit"
 	"carfluence/internal/quota"
 	"carfluence/internal/rest"
+	"carfluence/internal/rest/resttest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
 )
@@ -171,6 +172,7 @@ func (o *office) do(method, path, body string, headers ...string) answer {
 	w := httptest.NewRecorder()
 	o.api.ServeHTTP(w, r)
 	res := w.Result()
+	res.Header = resttest.Header(res.Header)
 	b, _ := io.ReadAll(res.Body)
 	return answer{res, string(b)}
 }

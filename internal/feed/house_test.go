@@ -17,6 +17,7 @@ import (
 	"carfluence/internal/errs"
 	"carfluence/internal/inventory"
 	"carfluence/internal/rest"
+	"carfluence/internal/rest/resttest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
 )
@@ -105,7 +106,7 @@ func (h *house) call(as, method, path, body string) (int, string, http.Header) {
 	r.Header.Set("X-Caller", as)
 	w := httptest.NewRecorder()
 	h.api.ServeHTTP(w, r)
-	return w.Code, w.Body.String(), w.Header()
+	return w.Code, w.Body.String(), resttest.Header(w.Header())
 }
 
 // must is call for a status that is expected; it returns the body decoded.

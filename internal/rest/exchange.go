@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -275,6 +276,11 @@ func (x *Exchange) send(whole bool) {
 		return
 	}
 	h := x.Header()
+	if tag, ok := h[canonicalTag]; ok {
+		delete(h, canonicalTag)
+		h[headerTag] = tag
+		x.etag = cmp.Or(x.etag, tag[0])
+	}
 	body := x.content()
 	if whole && x.status == http.StatusOK && (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead) {
 		body = x.validate(h, body)
@@ -306,12 +312,16 @@ func (x *Exchange) content() []byte {
 	return nil
 }
 
-// Canonical header keys spelled so that they can be set without canonicalising.
+// Names of headers as they are published and go out, which are not Go's canonical ones: no difference to HTTP, but to people
+// who search an answer for what they have read. They are set without http.Header's methods.
 const (
-	headerLimit     = "X-Ratelimit-Limit"
-	headerRemaining = "X-Ratelimit-Remaining"
-	headerReset     = "X-Ratelimit-Reset"
-	headerTag       = "Etag"
+	headerLimit     = "X-RateLimit-Limit"
+	headerRemaining = "X-RateLimit-Remaining"
+	headerReset     = "X-RateLimit-Reset"
+	headerTag       = "ETag"
+	headerChallenge = "WWW-Authenticate"
+
+	canonicalTag = "Etag" // as handlers set it that know only HTTP
 )
 
 // validate sets the ETag and turns the answer into 304 where the client has it already (RFC 9110 §13.1.2).
@@ -320,7 +330,7 @@ func (x *Exchange) validate(h http.Header, body []byte) []byte {
 	if !x.api || x.credentials || x.fresh {
 		return body
 	}
-	if x.etag = cmp.Or(x.etag, h.Get(headerTag)); x.etag == "" {
+	if x.etag == "" {
 		x.etag = TagOf(body)
 	}
 	h[headerTag] = x.text(textTag, x.etag)
@@ -383,8 +393,9 @@ func requestID(sent string) string {
 	if len(sent) >= 1 && len(sent) <= 128 && strings.Trim(sent, idAlphabet) == "" && !looksSecret(sent) {
 		return sent
 	}
-	var b [16]byte
-	_, _ = rand.Read(b[:])
+	var b [16]byte // not to be met again; there is nothing to guess
+	binary.LittleEndian.PutUint64(b[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
 	var text [2 * len(b)]byte
 	hex.Encode(text[:], b[:])
 	return string(text[:])

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"carfluence/internal/errs"
+	"carfluence/internal/rest/resttest"
 )
 
 // stand is a small API with one operation of each shape the product has.
@@ -289,6 +290,7 @@ func (s *stand) serve(r *http.Request) answer {
 	w := httptest.NewRecorder()
 	s.api.ServeHTTP(w, r)
 	res := w.Result()
+	res.Header = resttest.Header(res.Header)
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		s.t.Fatal(err)

@@ -155,7 +155,7 @@ func (p *Problem) headers(h http.Header, credentialSent bool) {
 		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	if c := p.challenge(credentialSent); c != "" {
-		h.Set("WWW-Authenticate", c)
+		h[headerChallenge] = []string{c}
 	}
 }
 

@@ -23,18 +23,25 @@ type port struct {
 	closed  chan struct{}
 	close   sync.Once
 	plug    net.Conn
+	conns   conns
 }
 
 func newPort(l *net.TCPListener) *port {
-	return &port{TCPListener: l, entered: make(chan struct{}), last: make(chan net.Conn), closed: make(chan struct{})}
+	return &port{
+		TCPListener: l, entered: make(chan struct{}), last: make(chan net.Conn), closed: make(chan struct{}),
+		conns: conns{open: map[*conn]struct{}{}},
+	}
 }
 
 // Accept implements net.Listener.
 func (p *port) Accept() (net.Conn, error) {
 	if !p.turning.Load() {
-		conn, err := p.TCPListener.Accept()
-		if err == nil || !p.turning.Load() {
-			return conn, err
+		tcp, err := p.AcceptTCP()
+		if err == nil {
+			return p.conns.add(tcp), nil
+		}
+		if !p.turning.Load() {
+			return nil, err
 		}
 	}
 	p.enter.Do(func() { close(p.entered) })
@@ -108,13 +115,14 @@ func (p *port) empty() error {
 		return err
 	}
 	for {
-		conn, err := p.TCPListener.Accept()
+		tcp, err := p.AcceptTCP()
 		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ECONNABORTED) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		conn := p.conns.add(tcp)
 		select {
 		case p.last <- conn:
 		case <-p.closed:

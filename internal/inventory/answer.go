@@ -156,7 +156,7 @@ func (s *Stock) answer(ctx context.Context, t *sqldb.Tenant, vin string, kind an
 	if one, err := s.answers.get(ctx, t, vin, kind, known, now); one != nil || err != nil {
 		return one, err
 	}
-	r, err := s.read(ctx, t, vin, kind.integrationID)
+	r, err := s.read(ctx, t, vin, kind.integrationID, known)
 	if err != nil {
 		return nil, err
 	}
@@ -164,30 +164,42 @@ func (s *Stock) answer(ctx context.Context, t *sqldb.Tenant, vin string, kind an
 		return nil, err
 	}
 	one := r.answer(kind, now)
-	if r.version > known.changes || !r.seen.alike(known) { // nobody is to be shown what was before it
-		s.pages.saw(t.Group(), r.seen)
+	if r.version <= known.changes {
+		s.answers.put(t, vin, one, known)
 	}
-	s.answers.put(t, vin, one, r.seen)
 	return one, nil
 }
 
-// read reads a vehicle as it is shown.
-func (s *Stock) read(ctx context.Context, t *sqldb.Tenant, vin, integrationID string) (r reading, err error) {
+// read reads a vehicle as it is shown, in a version that is known or a later one.
+func (s *Stock) read(ctx context.Context, t *sqldb.Tenant, vin, integrationID string, known version) (r reading, err error) {
 	if r, err = selectReading(ctx, t, vin); err != nil {
 		return r, err
 	}
-	if r.days, err = s.calendarAt(ctx, t, r.seen); err != nil {
+	if r.version > known.changes { // and nobody is to be shown what was before it
+		if known, err = selectVersion(ctx, t); err != nil {
+			return r, err
+		}
+		s.pages.saw(t.Group(), known)
+	}
+	if r.days, err = s.calendarAt(ctx, t, known); err != nil {
 		return r, err
 	}
-	if err = r.v.restore(r.days); err != nil || integrationID == "" {
-		return r, err
+	if err = r.v.restore(r.days); err == nil {
+		r.v, err = r.days.shownBy(r.v, integrationID)
 	}
-	own := r.v.own(integrationID)
+	return r, err
+}
+
+// shownBy is a vehicle as an integration describes it, "" for all of them.
+func (c calendar) shownBy(v *Vehicle, integrationID string) (*Vehicle, error) {
+	if integrationID == "" {
+		return v, nil
+	}
+	own := v.own(integrationID)
 	if own == nil {
-		return r, errNoVehicle
+		return nil, errNoVehicle
 	}
-	r.v = r.days.ownView(own)
-	return r, nil
+	return c.ownView(own), nil
 }
 
 // answer encodes what was read.

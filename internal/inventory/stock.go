@@ -149,8 +149,15 @@ func (s *Stock) Committed(group string) {
 // Get returns a vehicle; with an integration, as that one describes it, and only if it brought the vehicle.
 // Unknown and foreign VINs are not found alike.
 func (s *Stock) Get(ctx context.Context, t *sqldb.Tenant, vin, integrationID string) (*Vehicle, error) {
-	r, err := s.read(ctx, t, vin, integrationID)
-	return r.v, err
+	days, err := s.calendar(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	v, err := selectVehicle(ctx, t, vin, days)
+	if err != nil {
+		return nil, err
+	}
+	return days.shownBy(v, integrationID)
 }
 
 var (

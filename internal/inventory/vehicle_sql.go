@@ -156,56 +156,74 @@ func selectVehicleAlone(ctx context.Context, t *sqldb.Tenant, vin string) (*Vehi
 
 // selectVehicle reads a vehicle and its records.
 func selectVehicle(ctx context.Context, t *sqldb.Tenant, vin string, days calendar) (*Vehicle, error) {
-	r, err := selectReading(ctx, t, vin)
+	v, err := selectWith(ctx, t, wholeVehicle, vin, func(v *vehicleRow, of *recordRow) []any { return slices.Concat(v.columns(), of.columns()) })
 	if err != nil {
 		return nil, err
 	}
-	return r.v, r.v.restore(days)
+	return v, v.restore(days)
 }
 
-// wholeVehicle has a row for each of a vehicle's records.
-var wholeVehicle = `SELECT i.n, i.changes, i.bumps, v.version, ` + of("v", storedColumns) + `, ` + of("r", recordColumns) + `
+// Statements that have a row for each of a vehicle's records. What is shown is read without the columns that only writers need:
+// each costs.
+var (
+	wholeVehicle = vehicleWith(of("v", storedColumns), of("r", recordColumns))
+	shownVehicle = vehicleWith(of("v", `version, dealership_id, source_integration_id, overrides, lot_since, sold_at, relisted_at, created_at, updated_at, made`),
+		of("r", `source_id, standing, record, created_at, changed_at, gone_at`))
+)
+
+func vehicleWith(columns, ofRecords string) string {
+	return `SELECT ` + columns + `, ` + ofRecords + `
 	FROM vehicle v
 	JOIN vehicle_source r ON r.dealer_group_id = v.dealer_group_id AND r.vin = v.vin
-	JOIN inventory_version i ON i.dealer_group_id = v.dealer_group_id
 	WHERE v.dealer_group_id = $1 AND v.vin = $2`
+}
 
 // of are a table's columns, which a statement calls by another name.
 func of(table, columns string) string {
 	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
 }
 
-// reading is a vehicle as one statement read it, with its records, and what else its full record needs.
+// selectWith reads a vehicle and its records into the columns of rows.
+func selectWith(ctx context.Context, t *sqldb.Tenant, statement, vin string, columns func(*vehicleRow, *recordRow) []any) (v *Vehicle, err error) {
+	rows, err := t.QueryFew(ctx, statement, vin)
+	records, err := sqldb.Collect(rows, err, func(rows *sqldb.Rows) (*record, error) {
+		row, said := vehicleRow{}, recordRow{}
+		if err := rows.Scan(columns(&row, &said)...); err != nil {
+			return nil, err
+		}
+		if v == nil {
+			v = row.vehicle()
+		}
+		return said.record()
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", vin, err)
+	case v == nil:
+		return nil, errNoVehicle
+	}
+	v.VIN, v.records = vin, records
+	return v, nil
+}
+
+// reading is a vehicle as it is shown, and what else its full record needs.
 type reading struct {
 	v          *Vehicle
-	version    int64   // that wrote it last
-	seen       version // of the inventory, at that moment
+	version    int64 // that wrote it last
 	days       calendar
 	provenance Provenance
 }
 
 // selectReading leaves the values to be restored.
 func selectReading(ctx context.Context, t *sqldb.Tenant, vin string) (r reading, err error) {
-	rows, err := t.QueryFew(ctx, wholeVehicle, vin)
-	records, err := sqldb.Collect(rows, err, func(rows *sqldb.Rows) (*record, error) {
-		v, of := vehicleRow{}, recordRow{}
-		err := rows.Scan(slices.Concat([]any{&r.seen.n, &r.seen.changes, &r.seen.bumps, &r.version}, v.columns(), of.columns())...)
-		if err != nil {
-			return nil, err
+	r.v, err = selectWith(ctx, t, shownVehicle, vin, func(row *vehicleRow, of *recordRow) []any {
+		of.r.vin = vin
+		return []any{
+			&r.version, &row.dealership, &row.integration, &row.overrides, &row.v.LotSince, &row.sold, &row.relisted, &row.created, &row.updated, &row.v.made,
+			&of.r.source, &of.r.standing, &of.text, &of.created, &of.changed, &of.gone,
 		}
-		if r.v == nil {
-			r.v = v.vehicle()
-		}
-		return of.record()
 	})
-	switch {
-	case err != nil:
-		return r, fmt.Errorf("read %s: %w", vin, err)
-	case r.v == nil:
-		return r, errNoVehicle
-	}
-	r.v.records = records
-	return r, nil
+	return r, err
 }
 
 // selectChangedVINs reads the VINs of vehicles that were written after a version, up to a number of them, and the version that

@@ -301,20 +301,23 @@ func contestRow(w io.Writer, r read, sides []*side, of map[*side]*place) error {
 	return nil
 }
 
-// compareSession asks for the hot page with a key and with a person's session, in turn.
+// compareSession asks for the hot page with a key, with a person's session, and with a key beside a header as long as the session's
+// token, in turn: the last tells what only the length costs.
 func compareSession(w io.Writer, s *side, p *place) error {
 	token, err := s.servers[0].session()
 	if err != nil {
 		return err
 	}
-	key, session := *s, *s
+	key, session, long := *s, *s, *s
 	key.name, key.auth = s.name+", key", always(keyHeader(p.keys[len(p.keys)-1]))
 	session.name, session.auth = s.name+", JWT", always("Authorization: Bearer "+token+"\r\n")
+	long.name, long.auth = s.name+", key and a header of the JWT's length", always(keyHeader(p.keys[len(p.keys)-1])+"X-Length: "+strings.Repeat("x", len(token))+"\r\n")
 	r := read{query{name: "`limit=50`, hot page, JWT instead of key", path: page(50)}, nil}
-	if err := contest(r.query, []*side{&key, &session}); err != nil {
+	if err := contest(r.query, []*side{&key, &session, &long}); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "| %s | %s | 1 |  | %s |  |\n", r.name, key.name, key.figures())
 	fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %.1f |\n", r.name, session.name, atLeast(ratio(&key, &session), 0.95, "%.2f"), goal{floor: 0.95, aim: 1}, session.figures(), session.p99()/key.p99())
+	fmt.Fprintf(w, "| %s | %s | %.2f |  | %s | %.1f |\n", r.name, long.name, ratio(&key, &long), long.figures(), long.p99()/key.p99())
 	return nil
 }

@@ -6,7 +6,7 @@
 #
 # The server listens on a socket in that folder alone and syncs nothing: it is for tests. Needs the programs of
 # PostgreSQL 15 or later, which it installs on Debian and Ubuntu. With POSTGRES_FOLDER it keeps its databases
-# there for the next time.
+# there for the next time; POSTGRES_SHARED_BUFFERS is its memory (64MB).
 set -euo pipefail
 
 (($#)) || { echo "usage: $0 COMMAND [ARGUMENT...]" >&2; exit 2; }
@@ -56,7 +56,7 @@ trap 'exit 143' TERM
   cd / # which every user may read
   [[ -e $folder/data/PG_VERSION ]] || "${as[@]}" "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
   "${as[@]}" "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w -s start -o "-c listen_addresses= -c unix_socket_directories=$folder \
-    -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c max_locks_per_transaction=128 -c shared_buffers=64MB"
+    -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c max_locks_per_transaction=128 -c shared_buffers=${POSTGRES_SHARED_BUFFERS:-64MB}"
 ) </dev/null || { cat "$folder/log" >&2 2>/dev/null; exit 1; }
 
 export CARFLUENCE_TEST_POSTGRES="postgres:///postgres?host=$folder&user=postgres"

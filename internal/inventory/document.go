@@ -21,6 +21,9 @@ const (
 	daysMark = "\x1f"
 )
 
+// documentStart is what a document begins with, before its VIN.
+const documentStart = `{"vin":"`
+
 // listed are the members of a list document between vin and days_on_lot.
 var listed = [...]vehicle.Field{
 	vehicle.StockNumber, vehicle.Year, vehicle.Make, vehicle.Model, vehicle.Trim, vehicle.Price, vehicle.InternetPrice, vehicle.Mileage,
@@ -53,7 +56,7 @@ func FoldSearch(text string) (folded string, ok bool) {
 
 // appendListed appends an object of the members lists show, without its closing brace.
 func appendListed(b []byte, v *Vehicle, days string) []byte {
-	b = append(b, `{"vin":"`...)
+	b = append(b, documentStart...)
 	b = append(b, v.VIN...)
 	b = append(b, '"')
 	for _, f := range listed {

@@ -158,7 +158,7 @@ func (f *finding) complete(ctx context.Context, x *index.Index, rows []index.Row
 	if len(missing) == 0 {
 		return true, nil
 	}
-	stored, err := selectIndexed(ctx, f.t, missing)
+	stored, err := selectDocuments(ctx, f.t, missing)
 	if err != nil {
 		return false, err
 	}
@@ -169,19 +169,36 @@ func (f *finding) complete(ctx context.Context, x *index.Index, rows []index.Row
 	for i := range stored {
 		byVIN[stored[i].VIN] = &stored[i]
 	}
-	whole = true
+	var newer sqldb.Strings
 	for i := range rows {
 		if rows[i].Document != "" {
 			continue
 		}
 		row, ok := byVIN[rows[i].VIN]
-		if !ok {
+		switch {
+		case !ok:
 			return false, errNoVehicle // vehicles are never deleted
+		case row.Version == rows[i].Version:
+			rows[i].Document = row.Document
+		default:
+			newer = append(newer, row.VIN)
 		}
-		whole = whole && row.Version == rows[i].Version
-		rows[i] = *row
 	}
-	return whole, nil
+	return len(newer) == 0, f.renew(ctx, rows, newer)
+}
+
+// renew reads some of the rows anew, whole.
+func (f *finding) renew(ctx context.Context, rows []index.Row, vins sqldb.Strings) error {
+	if len(vins) == 0 {
+		return nil
+	}
+	stored, err := selectIndexed(ctx, f.t, vins)
+	for i := range stored {
+		if at := slices.IndexFunc(rows, func(row index.Row) bool { return row.VIN == stored[i].VIN }); at >= 0 {
+			rows[at] = stored[i]
+		}
+	}
+	return err
 }
 
 func (f *finding) appendRow(b []byte, row *index.Row) []byte {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"carfluence/internal/index"
 	"carfluence/internal/sqldb"
@@ -38,6 +39,21 @@ func selectIndexed(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings) ([]
 	list, err := sqldb.Collect(rows, err, scanIndexed)
 	if err != nil {
 		return nil, fmt.Errorf("read vehicles: %w", err)
+	}
+	return list, nil
+}
+
+// selectDocuments reads of vehicles by VIN what an index that is of their versions does not keep, so that a page is read at
+// two columns each: version and document, and the VIN, with which a document begins.
+func selectDocuments(ctx context.Context, t *sqldb.Tenant, vins sqldb.Strings) ([]index.Row, error) {
+	rows, err := t.QueryFew(ctx, `SELECT version, document FROM vehicle WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($2))`, vins)
+	list, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (row index.Row, err error) {
+		err = r.Scan(&row.Version, &row.Document)
+		row.VIN, _, _ = strings.Cut(strings.TrimPrefix(row.Document, documentStart), `"`)
+		return row, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read documents: %w", err)
 	}
 	return list, nil
 }

@@ -218,8 +218,8 @@ func (s *side) wake(vehicles int, warm bool) error {
 	}
 	defer hangUp(callers)
 	for begun = time.Now(); next.Load() < int64(vehicles) && err == nil; {
-		if time.Since(begun) > 3*most {
-			fmt.Fprintf(os.Stderr, "bench: %s: %d of %d vehicles asked for after %s\n", s.name, next.Load(), vehicles, 3*most)
+		if time.Since(begun) > 6*most {
+			fmt.Fprintf(os.Stderr, "bench: %s: %d of %d vehicles asked for after %s\n", s.name, next.Load(), vehicles, 6*most)
 			return nil
 		}
 		_, err = ask(callers, s, q, 99, time.Now().Add(time.Second/2))

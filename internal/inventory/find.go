@@ -81,7 +81,7 @@ func (s *Stock) Find(ctx context.Context, t *sqldb.Tenant, sel *Selection, at re
 	f := finding{s, t, sel, days, now}
 	page, whole, err := f.page(ctx, x, at)
 	if err == nil && current && whole {
-		s.pages.put(key, page)
+		s.pages.putAgain(key, page)
 	}
 	return page, err
 }

@@ -2,9 +2,11 @@ package inventory
 
 import (
 	"context"
+	"hash/maphash"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -74,6 +76,7 @@ type pageKey struct {
 // pages keeps whole pages in memory, and per group the version they belong to.
 type pages struct {
 	kept   *otter.Cache[pageKey, *Page]
+	door   door
 	groups sync.Map // group id → *groupVersion
 }
 
@@ -97,7 +100,7 @@ type versionReading struct {
 }
 
 func newPages(maxBytes int64) *pages {
-	p := &pages{}
+	p := &pages{door: door{seed: maphash.MakeSeed()}}
 	if maxBytes > 0 {
 		p.kept = otter.Must(&otter.Options[pageKey, *Page]{
 			MaximumWeight: uint64(maxBytes),
@@ -124,6 +127,31 @@ func (p *pages) put(key pageKey, page *Page) {
 	if p.kept != nil {
 		p.kept.Set(key, page)
 	}
+}
+
+// putAgain is put for pages that are made in no time: those that have not been asked for before, in whichever version, are not
+// kept. Whoever goes through a whole list asks for each page once, and would drive out what others ask for all day.
+func (p *pages) putAgain(key pageKey, page *Page) {
+	if p.kept != nil && p.door.again(key) {
+		p.kept.Set(key, page)
+	}
+}
+
+// door remembers some thousands of the pages that were asked for last, by hashes, two to a place.
+type door struct {
+	seed   maphash.Seed
+	places [1 << 13][2]atomic.Uint64
+}
+
+func (d *door) again(key pageKey) bool {
+	key.version = 0
+	hash := maphash.Comparable(d.seed, key)
+	place := &d.places[hash%uint64(len(d.places))]
+	if place[0].Load() == hash || place[1].Load() == hash {
+		return true
+	}
+	place[1].Store(place[0].Swap(hash))
+	return false
 }
 
 func (p *pages) of(group string) *groupVersion {

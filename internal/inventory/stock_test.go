@@ -460,3 +460,28 @@ func BenchmarkHotList(b *testing.B) {
 		h.call("", "GET", "/inventory?limit=1", "")
 	}
 }
+
+func TestPagesAreKeptOnceTheyAreAskedForAgain(t *testing.T) {
+	p, page, now := newPages(1<<20), newPage([]byte("{}"), time.Now().Add(time.Hour)), time.Now()
+	key := pageKey{group: "a", version: 7, page: rest.Page{Limit: 50, Offset: 100}}
+	if p.putAgain(key, page); p.get(key, now) != nil {
+		t.Error("kept a page that nobody else has asked for")
+	}
+	if p.putAgain(key, page); p.get(key, now) != page {
+		t.Error("not kept the second time")
+	}
+	key.version++
+	if p.putAgain(key, page); p.get(key, now) != page {
+		t.Error("not kept at once when only the version is new")
+	}
+	key.group = "b"
+	if p.putAgain(key, page); p.get(key, now) != nil {
+		t.Error("one group's page taken for another's")
+	}
+	for key.page.Offset = range int64(5000) { // somebody goes through a whole list
+		p.putAgain(key, page)
+	}
+	if key.page.Offset = 200; p.get(key, now) != nil {
+		t.Error("kept pages that were asked for once")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"carfluence/internal/rest"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
 )
@@ -37,7 +38,7 @@ func explain(t *testing.T, tx *sqldb.Tenant, query string, args []any) (plan str
 	t.Helper()
 	onServer := tx.DB().Engine() == sqldb.PostgreSQL
 	if onServer {
-		for _, setting := range []string{"enable_seqscan", "enable_bitmapscan", "enable_sort"} {
+		for _, setting := range []string{"enable_seqscan", "enable_bitmapscan"} {
 			if _, err := tx.DB().Exec(t.Context(), `SET LOCAL `+setting+` = off`); err != nil {
 				return "", err
 			}
@@ -55,6 +56,39 @@ func explain(t *testing.T, tx *sqldb.Tenant, query string, args []any) (plan str
 		return line, r.Scan(&id, &parent, &unused, &line)
 	})
 	return strings.Join(lines, "\n") + "\n", err
+}
+
+// TestALargeGroupIsReadByIndexes without any hint, before the planner has statistics and after.
+func TestALargeGroupIsReadByIndexes(t *testing.T) {
+	sqldbtest.Only(t, sqldb.PostgreSQL, "SQLite plans without looking at the rows")
+	db := sqldbtest.Open(t, sqldb.Stock)
+	group := db.Tenant("large")
+	if _, err := group.Exec(t.Context(), `INSERT INTO vehicle (dealer_group_id, vin, status, lot_since, created_at, updated_at, entries, overrides, search, origin, document, version)
+		SELECT $1, 'VIN' || n, 'active', 0, n, n, 1, '', '', '{}', repeat('x', 500), n / 1000 FROM generate_series(1, 50000) n`); err != nil {
+		t.Fatal(err)
+	}
+	page, args := Filter{Status: "active"}.rows(`v.document`, rest.Page{Limit: 50, Offset: 200})
+	for _, known := range []bool{false, true} {
+		if known {
+			if _, err := db.Exec(t.Context(), `ANALYZE vehicle`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, q := range []struct {
+			text, index string
+			args        []any
+		}{{writtenVehicles, "vehicle_version", []any{1, "VIN", 1000}}, {page, "vehicle_", args}} {
+			rows, err := group.Query(t.Context(), `EXPLAIN `+q.text, q.args...)
+			lines, err := sqldb.Collect(rows, err, func(r *sqldb.Rows) (line string, err error) { return line, r.Scan(&line) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := strings.Join(lines, "\n")
+			if !strings.Contains(plan, q.index) || strings.Contains(plan, "Sort") || strings.Contains(plan, "Bitmap") || strings.Contains(plan, "Seq Scan") {
+				t.Errorf("with statistics: %v\n%s", known, plan)
+			}
+		}
+	}
 }
 
 // TestAGroupThatStatisticsDoNotKnow is not taken for empty: the batches of its first file look vehicles up by VIN, and do

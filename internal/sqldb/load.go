@@ -37,14 +37,15 @@ func listed(columns string) []string {
 	return names
 }
 
-// copyFrom is how many rows it takes until COPY costs less than a statement for each.
+// copyFrom is how many new rows it takes until COPY costs less than a statement for each.
 const copyFrom = 50
 
 // Load writes n rows; row appends the values of the i-th in the order of the columns. It belongs inside a transaction,
 // which an error has spoiled.
 //
-// On PostgreSQL many rows are copied to a temporary table first, and go from there to their table in one statement: a table with
-// row-level security takes no COPY, and one that may be filled by several can't ignore conflicts. On SQLite a statement is
+// On PostgreSQL many new rows are copied to a temporary table first, and go from there to their table in one statement: a table with
+// row-level security takes no COPY, and one that may be filled by several can't ignore conflicts. Changes are sent as a statement for each row, all
+// in one round trip: a join with the copied rows was planned as one with all of the group's. On SQLite a statement is
 // prepared and run for each row, past database/sql: it needs no journal of its own as one for several rows does.
 func (t *Tenant) Load(ctx context.Context, b *Bulk, n int, row func(i int, values []any) []any) error {
 	db := t.db
@@ -64,7 +65,7 @@ func (t *Tenant) Load(ctx context.Context, b *Bulk, n int, row func(i int, value
 		switch {
 		case db.pool.pg == nil:
 			return b.step(ctx, c.(driver.ConnPrepareContext), t.group, n, row)
-		case n < copyFrom:
+		case n < copyFrom || b.key != nil:
 			return b.send(ctx, c.(*stdlib.Conn).Conn(), t.group, n, row)
 		}
 		limited, done := db.limited(ctx)
@@ -104,18 +105,7 @@ func (b *Bulk) each(sign string) string {
 // whole is the statement for all rows of the temporary table.
 func (b *Bulk) whole() string {
 	names := strings.Join(b.columns, ", ")
-	if b.key == nil {
-		return `INSERT INTO ` + b.table + ` (dealer_group_id, ` + names + `) SELECT CAST($1 AS TEXT), ` + names + ` FROM ` + b.staged()
-	}
-	var set, where []string
-	for i, name := range b.columns {
-		if i < len(b.key) {
-			where = append(where, "t."+name+" = s."+name)
-		} else {
-			set = append(set, name+" = s."+name)
-		}
-	}
-	return `UPDATE ` + b.table + ` AS t SET ` + strings.Join(set, ", ") + ` FROM ` + b.staged() + ` AS s WHERE t.dealer_group_id = $1 AND ` + strings.Join(where, " AND ")
+	return `INSERT INTO ` + b.table + ` (dealer_group_id, ` + names + `) SELECT CAST($1 AS TEXT), ` + names + ` FROM ` + b.staged()
 }
 
 // staged is the name of the temporary table.
@@ -165,7 +155,7 @@ func (b *Bulk) send(ctx context.Context, conn *pgx.Conn, group string, n int, ro
 	return conn.SendBatch(ctx, batch).Close()
 }
 
-// copy brings the rows to PostgreSQL by COPY, and from there into their table.
+// copy brings new rows to PostgreSQL by COPY, and from there into their table.
 func (b *Bulk) copy(ctx context.Context, db *DB, conn *pgx.Conn, group string, n int, row func(i int, values []any) []any) error {
 	name := b.staged()
 	clear := `TRUNCATE ` + name

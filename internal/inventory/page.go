@@ -84,7 +84,8 @@ type groupVersion struct {
 	mu      sync.Mutex
 	seen    version
 	readAt  time.Time
-	writes  int64 // known of in this process
+	writes  int64     // known of in this process
+	doubt   time.Time // until then nothing is believed: a write may be committed any moment
 	reading *versionReading
 
 	days   calendar // as of daysOf; nil before the first use
@@ -162,12 +163,24 @@ func (p *pages) of(group string) *groupVersion {
 	return g.(*groupVersion)
 }
 
+// mostDoubt is how long a commit, with what an engine does behind it, is waited for.
+const mostDoubt = time.Minute
+
+// doubts makes each request of a group ask for its version, until the write that is about to be committed has been: others see it while
+// the one who wrote still waits for the commit's end.
+func (p *pages) doubts(group string, now time.Time) {
+	g := p.of(group)
+	g.mu.Lock()
+	g.doubt = now.Add(mostDoubt)
+	g.mu.Unlock()
+}
+
 // expire makes the next request of a group ask for its version.
 func (p *pages) expire(group string) {
 	g := p.of(group)
 	g.mu.Lock()
 	g.writes++
-	g.readAt = time.Time{}
+	g.readAt, g.doubt = time.Time{}, time.Time{}
 	g.mu.Unlock()
 }
 
@@ -176,12 +189,13 @@ func (p *pages) expire(group string) {
 func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (version, error) {
 	g := p.of(t.Group())
 	g.mu.Lock()
-	if age := now.Sub(g.readAt); age >= 0 && age < versionAge {
+	doubted := now.Before(g.doubt)
+	if age := now.Sub(g.readAt); age >= 0 && age < versionAge && !doubted {
 		defer g.mu.Unlock()
 		return g.seen, nil
 	}
 	r := g.reading
-	if r == nil || r.writes != g.writes { // else a write came in between, and what it tells may be from before that
+	if r == nil || r.writes != g.writes || doubted { // a write came in between, or may have, and what it tells may be from before that
 		r = &versionReading{writes: g.writes, done: make(chan struct{})}
 		g.reading = r
 		go g.read(context.WithoutCancel(ctx), t, r, now)

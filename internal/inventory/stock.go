@@ -137,7 +137,10 @@ func (s *Stock) Count(ctx context.Context, t *sqldb.Tenant, dealershipID string)
 }
 
 // Bump tells, in the transaction of another write, that what the group's inventory shows may have changed.
-func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error { return raiseBumps(ctx, tx) }
+func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error {
+	s.pages.doubts(tx.Group(), s.now())
+	return raiseBumps(ctx, tx)
+}
 
 // Committed makes this process show a group's writes at once; call it after the transaction that held a Write
 // or Bump. Without it they are shown within half a second.

@@ -485,3 +485,28 @@ func TestPagesAreKeptOnceTheyAreAskedForAgain(t *testing.T) {
 		t.Error("kept pages that were asked for once")
 	}
 }
+
+// A commit is seen by others before it has ended for who wrote: a log says "completed", and a list is asked for, while the engine
+// is still moving pages.
+func TestAWriteShowsBeforeItsCommitHasEnded(t *testing.T) {
+	h := open(t)
+	h.must(200, "", "GET", "/inventory", "")
+	err := h.tenant().Transact(t.Context(), func(tx *sqldb.Tenant) error {
+		err := h.stock.Write(t.Context(), tx, Source{Name: SourceAPI}, func(w *Writer) error {
+			_, err := w.Apply(t.Context(), []vehicle.Change{{VIN: truck}})
+			return err
+		})
+		if err == nil {
+			h.must(200, "", "GET", "/inventory", "") // is told the version from before, which is not to be believed afterwards
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{"/inventory", "/inventory?sort=price", "/inventory/export?status=all"} {
+		if code, text, _ := h.call("", "GET", list, ""); code != 200 || !strings.Contains(text, truck) {
+			t.Errorf("%s: %d %s", list, code, text)
+		}
+	}
+}

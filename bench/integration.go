@@ -38,15 +38,37 @@ func (p *place) founded() error {
 	return p.makeKeys(1, integrationScopes)
 }
 
-// integrate makes a dealership with an integration; the key must have integrationScopes.
+// integrate makes the dealerships that the files name, and an integration; the key must have integrationScopes. Rows that name unknown
+// ones would be read again with each file, to be warned of.
 func (p *process) integrate(key string) (*integration, error) {
 	in := &integration{p: p, key: key}
-	var made struct{ Dealer struct{ ID string } }
-	if err := in.call("POST", "/dealers", strings.NewReader(`{"name":"Bench Motors"}`), &made); err != nil {
-		return nil, err
+	for i := range dealerships {
+		var made struct{ Dealer struct{ ID string } }
+		if err := in.call("POST", "/dealers", strings.NewReader(fmt.Sprintf(`{"name":%q}`, dealershipOf(i))), &made); err != nil {
+			return nil, err
+		}
+		in.dealer = made.Dealer.ID
 	}
-	in.dealer = made.Dealer.ID
 	return in, in.create("bench")
+}
+
+// indexed waits until lists with filters show all that has been written: an export is of the state at its call.
+func (in *integration) indexed() error {
+	req, err := http.NewRequest("GET", in.p.url+"/api/v1/inventory/export?make=Ford&fields=vin", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-API-Key", in.key)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("export: %s", res.Status)
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
 }
 
 // another is a second integration of the same dealership.

@@ -53,6 +53,13 @@ func priceOf(i, change int) int {
 	return 62_000 - age*4_500 + int(shuffled(i)>>12%9_000) + modelOf(i)*20 + 137*change
 }
 
+const dealerships = 30
+
+// dealershipOf is the name of the i-th.
+func dealershipOf(i int) string {
+	return []string{"Prime", "Union", "Valley"}[i%3] + " Motors of " + towns[i/3]
+}
+
 // writeFeed writes a file in a layout that is known without a mapping: n vehicles from the first. Every one of changes, 0 for none, has another price.
 func writeFeed(to io.Writer, first, n, every int) error {
 	w := bufio.NewWriter(to)
@@ -72,11 +79,11 @@ func writeFeed(to io.Writer, first, n, every int) error {
 		if every > 0 && i%every == 0 {
 			change = 1
 		}
-		price, store := priceOf(i, change), x>>24%30
-		fmt.Fprintf(w, "%s,S%06d,%s,%d,%s,%s,%s,%s,%d,%s,%s,8-Speed Automatic,%s,%s,%d,%d,%02d/%02d/2026,%s,%s Motors of %s,\"%s %s, one owner, clean.\"\n",
+		price, store := priceOf(i, change), dealershipOf(int(x>>24%dealerships))
+		fmt.Fprintf(w, "%s,S%06d,%s,%d,%s,%s,%s,%s,%d,%s,%s,8-Speed Automatic,%s,%s,%d,%d,%02d/%02d/2026,%s,%s,\"%s %s, one owner, clean.\"\n",
 			vinOf(i), i, condition, 2026-age, m.make, m.name, trims[x>>28%10], m.body, mileage, colours[x>>32%10], colours[x>>36%3],
 			[]string{"AWD", "FWD", "RWD", "4WD"}[x>>40%4], []string{"Gasoline", "Hybrid", "Diesel", "Electric"}[x>>42%4],
-			price, price+2500, 1+x>>44%9, 1+x>>48%28, status, []string{"Prime", "Union", "Valley"}[store%3], towns[store/3], m.make, m.name)
+			price, price+2500, 1+x>>44%9, 1+x>>48%28, status, store, m.make, m.name)
 	}
 	return w.Flush()
 }

@@ -83,10 +83,10 @@ formatted() {
 }
 
 # concurrent_packages lists the packages whose tests are worth running under the race detector in every run. Those of the
-# commands, of feeds and of the inventory, which take it minutes each, run under it in .ci/soak.
+# commands, of feeds, of the inventory and of rules, which take it a minute or more each, run under it in .ci/soak.
 concurrent_packages() {
   git grep -lE '^\s*go |"sync"|"sync/atomic"|/errgroup"|t\.Parallel\(\)' -- 'internal/*.go' | xargs -n1 dirname | sort -u |
-    grep -vxE 'internal/(cli|feed|inventory)' | sed 's|^|./|'
+    grep -vxE 'internal/(cli|feed|inventory|rule)' | sed 's|^|./|'
 }
 
 race() {

@@ -175,7 +175,8 @@ func (b *bench) readsUnder(w io.Writer, places map[string][]*place, env []string
 
 // serve starts a place's server as a side.
 func (p *place) serve(env ...string) (*side, error) {
-	s := &side{name: p.on.name + " on " + p.engine, auth: always(keyHeader(p.keys[0]))}
+	var calls atomic.Int64 // a key in turn: a million vehicles are more than one may ask for
+	s := &side{name: p.on.name + " on " + p.engine, auth: func(*rand.Rand) string { return keyHeader(p.keys[int(calls.Add(1))%len(p.keys)]) }}
 	if p.engine == onPostgres {
 		s.postgres = p.b.pg
 	}

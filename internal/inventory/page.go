@@ -85,7 +85,8 @@ type groupVersion struct {
 	seen    version
 	readAt  time.Time
 	writes  int64     // known of in this process
-	doubt   time.Time // until then nothing is believed: a write may be committed any moment
+	awaited version   // about to be committed: what is from before it is not believed
+	until   time.Time // when a commit is no longer awaited
 	reading *versionReading
 
 	days   calendar // as of daysOf; nil before the first use
@@ -163,15 +164,16 @@ func (p *pages) of(group string) *groupVersion {
 	return g.(*groupVersion)
 }
 
-// mostDoubt is how long a commit, with what an engine does behind it, is waited for.
-const mostDoubt = time.Minute
+// mostAwaited is how long a commit, with what an engine does behind it, is waited for; one that was rolled back never comes.
+const mostAwaited = time.Minute
 
-// doubts makes each request of a group ask for its version, until the write that is about to be committed has been: others see it while
+// await makes each request of a group ask for its version, until that shows what is about to be committed: others see it while
 // the one who wrote still waits for the commit's end.
-func (p *pages) doubts(group string, now time.Time) {
+func (p *pages) await(group string, changes, bumps int64, now time.Time) {
 	g := p.of(group)
 	g.mu.Lock()
-	g.doubt = now.Add(mostDoubt)
+	g.awaited.changes, g.awaited.bumps = max(g.awaited.changes, changes), max(g.awaited.bumps, bumps)
+	g.until = now.Add(mostAwaited)
 	g.mu.Unlock()
 }
 
@@ -180,7 +182,7 @@ func (p *pages) expire(group string) {
 	g := p.of(group)
 	g.mu.Lock()
 	g.writes++
-	g.readAt, g.doubt = time.Time{}, time.Time{}
+	g.readAt = time.Time{}
 	g.mu.Unlock()
 }
 
@@ -189,7 +191,7 @@ func (p *pages) expire(group string) {
 func (p *pages) version(ctx context.Context, t *sqldb.Tenant, now time.Time) (version, error) {
 	g := p.of(t.Group())
 	g.mu.Lock()
-	doubted := now.Before(g.doubt)
+	doubted := (g.seen.changes < g.awaited.changes || g.seen.bumps < g.awaited.bumps) && now.Before(g.until)
 	if age := now.Sub(g.readAt); age >= 0 && age < versionAge && !doubted {
 		defer g.mu.Unlock()
 		return g.seen, nil

@@ -138,8 +138,12 @@ func (s *Stock) Count(ctx context.Context, t *sqldb.Tenant, dealershipID string)
 
 // Bump tells, in the transaction of another write, that what the group's inventory shows may have changed.
 func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error {
-	s.pages.doubts(tx.Group(), s.now())
-	return raiseBumps(ctx, tx)
+	if err := raiseBumps(ctx, tx); err != nil {
+		return err
+	}
+	v, err := selectVersion(ctx, tx)
+	s.pages.await(tx.Group(), 0, v.bumps, s.now())
+	return err
 }
 
 // Committed makes this process show a group's writes at once; call it after the transaction that held a Write

@@ -72,7 +72,7 @@ func (s *Stock) Write(ctx context.Context, tx *sqldb.Tenant, from Source, f func
 	if err := w.storeTally(ctx); err != nil {
 		return err
 	}
-	s.pages.doubts(tx.Group(), s.now())
+	s.pages.await(tx.Group(), w.version, 0, s.now())
 	return raiseChanges(ctx, tx, w.version)
 }
 

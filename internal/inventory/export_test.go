@@ -287,7 +287,7 @@ func TestExportWhileOthersWrite(t *testing.T) {
 	const n = 10_000
 	place := sqldbtest.New(t)
 	db, writing := place.Open(t, sqldb.Stock), place.Open(t, sqldb.Stock)
-	other, tenant := NewStock(writing, Options{}), writing.Tenant(group)
+	other, tenant := NewStock(writing, Options{}), writing.Patient().Tenant(group) // as files are written
 	importFile(t, other, tenant, file(n, 0))
 	stop := make(chan struct{})
 	var writers sync.WaitGroup

@@ -27,7 +27,8 @@ func (b *Budget) join(d *documents) {
 	b.members = append(b.members, d)
 }
 
-func (b *Budget) leave(d *documents) {
+// leave gives back the room of documents, and those that were held.
+func (b *Budget) leave(d *documents) (texts []string, held bitset) {
 	b.mu.Lock()
 	for i, m := range b.members {
 		if m == d {
@@ -40,7 +41,9 @@ func (b *Budget) leave(d *documents) {
 	defer d.mu.Unlock()
 	b.used.Add(-d.bytes.Load())
 	d.bytes.Store(0)
+	texts, held = d.texts, d.held
 	d.texts, d.held, d.seen, d.closed = nil, nil, nil, true
+	return texts, held
 }
 
 // take takes room for n bytes if it is there.
@@ -143,6 +146,17 @@ func (d *documents) keep(slot uint32, text string) {
 	defer d.mu.Unlock()
 	if int(slot) < len(d.texts) && !d.held.has(slot) && d.budget.take(cost(text)) {
 		d.hold(slot, text)
+	}
+}
+
+// takeOver keeps documents, by slot, as far as there is room and a newer one is not kept.
+func (d *documents) takeOver(texts []string, same func(slot uint32) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for slot := range uint32(min(len(texts), len(d.texts))) {
+		if same(slot) && !d.held.has(slot) && d.budget.take(cost(texts[slot])) {
+			d.hold(slot, texts[slot])
+		}
 	}
 }
 

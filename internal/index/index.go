@@ -90,8 +90,8 @@ func New(documents *Budget) *Index {
 	return x
 }
 
-// Close gives the room of the index's documents back. It must not be used any more.
-func (x *Index) Close() { x.docs.budget.leave(&x.docs) }
+// Close gives the room of the index's documents back. Who has the index yet may go on.
+func (x *Index) Close() { _, _ = x.docs.budget.leave(&x.docs) }
 
 // Reserve makes room for n vehicles in all, so that loading them does not copy columns and leaves none over.
 func (x *Index) Reserve(n int) {

@@ -2,6 +2,7 @@ package index_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -91,31 +92,62 @@ func drawQuery(t *rapid.T) *index.Query {
 
 func TestIndexAnswersAsAPlainSearchDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, m := index.New(index.NewBudget(rapid.Int64Range(0, 20_000).Draw(t, "budget"))), model{}
+		type known struct {
+			x *index.Index
+			m model
+		}
+		budget := index.NewBudget(rapid.Int64Range(0, 20_000).Draw(t, "budget"))
+		shown, fork := known{index.New(budget), model{}}, known{}
 		if rapid.Bool().Draw(t, "reserved") {
-			x.Reserve(100)
+			shown.x.Reserve(100)
 		}
 		version := int64(0)
 		for range rapid.IntRange(1, 12).Draw(t, "rounds") {
+			into := shown
+			if fork.x == nil && rapid.IntRange(0, 3).Draw(t, "forks") == 0 {
+				fork = known{shown.x.Fork(), maps.Clone(shown.m)}
+			}
+			if fork.x != nil {
+				into = fork
+			}
 			var rows []index.Row
 			for range rapid.SampledFrom([]int{0, 1, 1, 2, 5, 70}).Draw(t, "rows") {
 				version++
 				c := drawCar(t, rapid.SampledFrom(vins).Draw(t, "vin"), version)
-				m[c.vin] = c
+				into.m[c.vin] = c
 				rows = append(rows, c.row())
 			}
-			if err := x.Put(rows); err != nil {
+			if err := into.x.Put(rows); err != nil {
 				t.Fatal(err)
 			}
-			for range rapid.IntRange(0, 3).Draw(t, "queries") {
-				q := drawQuery(t)
-				day := rapid.Int64Range(9, 10).Draw(t, "day")
-				checkPage(t, x, m, q, func(dealership string) int64 {
-					return day + int64(len(dealership)) + int64(strings.Count(dealership, "3"))
-				})
+			check(t, shown.x, shown.m)
+			if fork.x != nil {
+				check(t, fork.x, fork.m)
+				if rapid.Bool().Draw(t, "succeeds") {
+					fork.x.Prepare()
+					fork.x.Succeed(shown.x)
+					shown, fork = fork, known{}
+					check(t, shown.x, shown.m)
+				}
 			}
 		}
+		if fork.x != nil {
+			fork.x.Close()
+		}
+		if shown.x.Close(); budget.Used() != 0 {
+			t.Fatalf("%d bytes are counted after all were closed", budget.Used())
+		}
 	})
+}
+
+// check asks an index what a model knows.
+func check(t *rapid.T, x *index.Index, m model) {
+	for range rapid.IntRange(0, 3).Draw(t, "queries") {
+		day := rapid.Int64Range(9, 10).Draw(t, "day")
+		checkPage(t, x, m, drawQuery(t), func(dealership string) int64 {
+			return day + int64(len(dealership)) + int64(strings.Count(dealership, "3"))
+		})
+	}
 }
 
 func checkPage(t *rapid.T, x *index.Index, m model, q *index.Query, today index.Today) {
@@ -221,6 +253,40 @@ func TestDamagedDocumentsAreRefused(t *testing.T) {
 	}
 	if err := x.Put([]index.Row{good.row()}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestASuccessorKeepsDocuments of vehicles that have not changed, and its own of those that have.
+func TestASuccessorKeepsDocuments(t *testing.T) {
+	budget := index.NewBudget(1 << 20)
+	before := index.New(budget)
+	var cars []*car
+	for i := range 200 {
+		cars = append(cars, generated(i))
+	}
+	if err := before.Put(rowsOf(cars)); err != nil {
+		t.Fatal(err)
+	}
+	after := before.Fork()
+	for _, c := range cars[:20] {
+		c.version++
+		c.trim += "x"
+	}
+	if err := after.Put(rowsOf(cars[:20])); err != nil {
+		t.Fatal(err)
+	}
+	after.Succeed(before)
+	for _, r := range after.Page(&index.Query{}, index.Window{Limit: 1000}, nil).Rows {
+		if i := slices.IndexFunc(cars, func(c *car) bool { return c.vin == r.VIN }); r.Document != cars[i].document() {
+			t.Errorf("%s: %q", r.VIN, r.Document)
+		}
+	}
+	anew := index.NewBudget(1 << 20)
+	if err := index.New(anew).Put(rowsOf(cars)); err != nil || budget.Used() != anew.Used() {
+		t.Errorf("%d bytes counted, not %d: %v", budget.Used(), anew.Used(), err)
+	}
+	if n := len(before.Page(&index.Query{}, index.Window{Limit: 1000}, nil).Rows); n != 200 {
+		t.Errorf("%d vehicles in the index before", n)
 	}
 }
 

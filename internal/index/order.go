@@ -76,6 +76,22 @@ func (x *Index) forgetOrders() {
 	}
 }
 
+// Trim lets go of what is made again when it is asked for: kept results, and all orders but the default one.
+func (x *Index) Trim() {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	x.kept.clear(x.len())
+	for c := range x.orders {
+		for d := range x.orders[c] {
+			if o := &x.orders[c][d]; o != x.orderOf(byDefault) {
+				o.mu.Lock()
+				o.slots, o.dirty = nil, nil
+				o.mu.Unlock()
+			}
+		}
+	}
+}
+
 // disorder notes, during a Put, that a vehicle's values changed.
 func (x *Index) disorder(slot uint32, changed columnSet) {
 	for c := range x.orders {

@@ -46,6 +46,7 @@ func (w *Writer) Apply(ctx context.Context, batch []vehicle.Change) ([]Outcome, 
 func (w *Writer) meet(ctx context.Context, changes []vehicle.Change) (err error) {
 	for i := range changes {
 		if id := changes[i].Values[vehicle.DealershipID]; id != "" && !w.days.has(id) {
+			w.next(batch{}) // what was written shows with the days of then
 			w.days, err = w.stock.calendar(ctx, w.tx)
 			return err
 		}

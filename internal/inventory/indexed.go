@@ -49,6 +49,8 @@ type indexed struct {
 	mu     sync.Mutex
 	shown  *index.Index // nil until there is one
 	upTo   version      // shown has all of it, maybe more
+	next   *index.Index // made ahead of a commit, nil for none
+	nextOf version      // that the commit makes
 	busy   *updating    // nil when nobody brings it up to date
 	used   time.Time
 	failed error     // of the latest try
@@ -135,6 +137,7 @@ func (all *indexes) state(g *indexed, v version) (x *index.Index, current bool, 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.used = all.now()
+	g.follow(v)
 	return g.shown, g.shown != nil && g.upTo.changes >= v.changes && g.upTo.strays() >= v.strays(), g.busy
 }
 
@@ -175,10 +178,11 @@ func (all *indexes) update(ctx context.Context, t *sqldb.Tenant, g *indexed, run
 		return err
 	}
 	g.mu.Lock()
+	g.follow(v)
 	x, upTo := g.shown, g.upTo
 	g.mu.Unlock()
 	if x == nil || upTo.strays() != v.strays() {
-		return all.build(ctx, t, g, v, run)
+		return all.build(ctx, t, g, x, v, run)
 	}
 	var changed []index.Row
 	err = walk(ctx, t, upTo.changes+1, func(rows []index.Row) error {
@@ -192,7 +196,7 @@ func (all *indexes) update(ctx context.Context, t *sqldb.Tenant, g *indexed, run
 		return nil
 	})
 	if errors.Is(err, errFarBehind) {
-		return all.build(ctx, t, g, v, run)
+		return all.build(ctx, t, g, x, v, run)
 	}
 	if err == nil && len(changed) > 0 {
 		err = x.Put(changed)
@@ -200,14 +204,14 @@ func (all *indexes) update(ctx context.Context, t *sqldb.Tenant, g *indexed, run
 	if err != nil {
 		return err
 	}
-	g.show(x, v)
+	g.show(x, x, v)
 	return all.keepTo(g)
 }
 
 var errFarBehind = errors.New("far behind")
 
 // build makes an index anew. The one before goes on answering if there is room for both.
-func (all *indexes) build(ctx context.Context, t *sqldb.Tenant, g *indexed, v version, run *updating) error {
+func (all *indexes) build(ctx context.Context, t *sqldb.Tenant, g *indexed, before *index.Index, v version, run *updating) error {
 	counted, err := selectCounts(ctx, t)
 	if err != nil {
 		return err
@@ -225,9 +229,7 @@ func (all *indexes) build(ctx context.Context, t *sqldb.Tenant, g *indexed, v ve
 		x.Close()
 		return err
 	}
-	if before := g.show(x, v); before != nil {
-		before.Close()
-	}
+	g.show(before, x, v)
 	return all.keepTo(g)
 }
 
@@ -239,27 +241,38 @@ func (all *indexes) keepTo(g *indexed) error {
 	return nil
 }
 
-// show makes a state of the index known; the one before is returned if it is another.
-func (g *indexed) show(x *index.Index, upTo version) (before *index.Index) {
+// show makes a state of the index known, in place of the one before, unless another has taken that.
+func (g *indexed) show(before, x *index.Index, upTo version) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shown != x {
-		before, g.shown = g.shown, x
+	switch {
+	case g.shown == x:
+	case g.shown == nil:
+		g.shown = x
+	case g.shown == before:
+		before.Close()
+		g.shown = x
+	default:
+		x.Close()
+		return
 	}
 	g.upTo = upTo
-	return before
 }
 
-// makeRoom lets go of indexes, those first that nobody has asked for longest and the group's own last, until there is room
-// for more bytes.
+// makeRoom lets go of what indexes can do without, then of indexes, those first that nobody has asked for longest and the
+// group's own last, until there is room for more bytes.
 func (all *indexes) makeRoom(own *indexed, more int64) bool {
 	if more > all.limit {
 		return false
 	}
-	for {
+	for trimmed := false; ; trimmed = true {
 		used, oldest := all.usage(own)
 		if used+more <= all.limit {
 			return true
+		}
+		if !trimmed {
+			all.trim()
+			continue
 		}
 		all.drop(oldest)
 		if oldest == own && more == 0 {
@@ -270,14 +283,14 @@ func (all *indexes) makeRoom(own *indexed, more int64) bool {
 
 // usage is what all indexes take, and the one to let go of first. No request waits for it, as one index may be busy.
 func (all *indexes) usage(own *indexed) (bytes int64, oldest *indexed) {
-	all.mu.Lock()
-	groups := slices.Collect(maps.Values(all.of))
-	all.mu.Unlock()
 	var since time.Time
-	for _, g := range groups {
+	for _, g := range all.groups() {
 		g.mu.Lock()
-		x, used := g.shown, g.used
+		x, next, used := g.shown, g.next, g.used
 		g.mu.Unlock()
+		if next != nil {
+			bytes += next.Bytes()
+		}
 		if x == nil {
 			continue
 		}
@@ -289,10 +302,28 @@ func (all *indexes) usage(own *indexed) (bytes int64, oldest *indexed) {
 	return bytes, oldest
 }
 
+func (all *indexes) trim() {
+	for _, g := range all.groups() {
+		g.mu.Lock()
+		x := g.shown
+		g.mu.Unlock()
+		if x != nil {
+			x.Trim()
+		}
+	}
+}
+
+func (all *indexes) groups() []*indexed {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	return slices.Collect(maps.Values(all.of))
+}
+
 // drop lets go of a group's index. Requests that have it may go on.
 func (all *indexes) drop(g *indexed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.forgetNext()
 	if g.shown != nil {
 		g.shown.Close()
 		g.shown = nil

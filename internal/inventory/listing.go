@@ -52,7 +52,7 @@ func (s *Stock) EachListing(ctx context.Context, t *sqldb.Tenant, from Source, f
 
 // Miss notes that a file, which arrived at a time, did not list these vehicles.
 func (w *Writer) Miss(ctx context.Context, missing []Listing, at time.Time) error {
-	w.batch = batch{marks: make([]*record, 0, len(missing))}
+	w.next(batch{marks: make([]*record, 0, len(missing))})
 	for _, l := range missing {
 		if l.MissedSince.IsZero() {
 			l.MissedSince = at
@@ -64,7 +64,7 @@ func (w *Writer) Miss(ctx context.Context, missing []Listing, at time.Time) erro
 
 // Present notes that a file lists vehicles in rows that can't be used otherwise.
 func (w *Writer) Present(ctx context.Context, vins []string) error {
-	w.batch = batch{}
+	w.next(batch{})
 	for _, vin := range vins {
 		w.marks = append(w.marks, &record{vin: vin, source: w.from.id()})
 	}

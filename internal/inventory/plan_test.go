@@ -84,7 +84,7 @@ func TestALargeGroupIsReadByIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 			plan := strings.Join(lines, "\n")
-			if !strings.Contains(plan, q.index) || strings.Contains(plan, "Sort") || strings.Contains(plan, "Bitmap") || strings.Contains(plan, "Seq Scan") {
+			if !strings.Contains(plan, q.index) || strings.Contains(plan, "Sort") || strings.Contains(plan, "Seq Scan") { // a bitmap of one vehicle may be among it; one of many would be sorted
 				t.Errorf("with statistics: %v\n%s", known, plan)
 			}
 		}

@@ -38,6 +38,11 @@ func (w *Writer) storeVehicles(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("store vehicles: %w", err)
 	}
+	for _, list := range [][]*Vehicle{w.inserts, w.updates, w.reindexed} {
+		for _, v := range list {
+			w.written = append(w.written, v.VIN)
+		}
+	}
 	return nil
 }
 
@@ -55,10 +60,8 @@ func (w *Writer) indexed(row []any, v *Vehicle) []any {
 // storeVersions notes the version in vehicles of which nothing is stored but what sources say.
 func (w *Writer) storeVersions(ctx context.Context) error {
 	noted := make(map[string]bool, len(w.records))
-	for _, list := range [][]*Vehicle{w.inserts, w.updates, w.reindexed} {
-		for _, v := range list {
-			noted[v.VIN] = true
-		}
+	for _, vin := range w.written {
+		noted[vin] = true
 	}
 	var vins sqldb.Strings
 	for _, r := range w.records {
@@ -75,6 +78,7 @@ func (w *Writer) storeVersions(ctx context.Context) error {
 
 func (w *Writer) storeVersion(ctx context.Context, vins sqldb.Strings) error {
 	w.wrote = true
+	w.written = append(w.written, vins...)
 	_, err := w.tx.Exec(ctx, `UPDATE vehicle SET version = $2 WHERE dealer_group_id = $1 AND vin IN (SELECT value FROM json_each($3))`, w.version, vins)
 	if err != nil {
 		return fmt.Errorf("store version: %w", err)
@@ -326,6 +330,7 @@ type version struct {
 	n       int64 // rises with everything that changes what it shows
 	changes int64 // of these, with what was written to vehicles, which carry it
 	bumps   int64 // of these, with what changes how vehicles are shown
+	mark    int64 // of who has written changes last, at random
 }
 
 // strays are changes by a program that does not note versions in vehicles, as the one before this.
@@ -337,9 +342,9 @@ func (v version) alike(other version) bool {
 }
 
 // raiseChanges makes known what a Writer has written, whose number is only its own while it has the inventory's lock.
-func raiseChanges(ctx context.Context, tx *sqldb.Tenant, changes int64) error {
-	_, err := tx.Exec(ctx, `INSERT INTO inventory_version AS v (dealer_group_id, n, changes) VALUES ($1, 1, $2)
-		ON CONFLICT (dealer_group_id) DO UPDATE SET n = v.n + 1, changes = excluded.changes`, changes)
+func raiseChanges(ctx context.Context, tx *sqldb.Tenant, changes, mark int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO inventory_version AS v (dealer_group_id, n, changes, mark) VALUES ($1, 1, $2, $3)
+		ON CONFLICT (dealer_group_id) DO UPDATE SET n = v.n + 1, changes = excluded.changes, mark = excluded.mark`, changes, mark)
 	if err != nil {
 		return fmt.Errorf("raise version: %w", err)
 	}
@@ -357,8 +362,8 @@ func raiseBumps(ctx context.Context, tx *sqldb.Tenant) error {
 
 // selectVersion is 0 for a group whose inventory nothing was ever written to.
 func selectVersion(ctx context.Context, t *sqldb.Tenant) (v version, err error) {
-	err = t.QueryRow(ctx, `SELECT coalesce(max(n), 0), coalesce(max(changes), 0), coalesce(max(bumps), 0) FROM inventory_version
-		WHERE dealer_group_id = $1`).Scan(&v.n, &v.changes, &v.bumps)
+	err = t.QueryRow(ctx, `SELECT coalesce(max(n), 0), coalesce(max(changes), 0), coalesce(max(bumps), 0), coalesce(max(mark), 0) FROM inventory_version
+		WHERE dealer_group_id = $1`).Scan(&v.n, &v.changes, &v.bumps, &v.mark)
 	return v, err
 }
 

@@ -2,8 +2,10 @@ package inventory
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
+	"carfluence/internal/index"
 	"carfluence/internal/sqldb"
 	"carfluence/internal/vehicle"
 )
@@ -30,6 +32,7 @@ type Writer struct {
 	wrote    bool   // something may show differently
 	counts   counts // what it changes of the kept counters
 	tally    tally  // and of those by day
+	ahead    *ahead
 	batch
 }
 
@@ -43,6 +46,7 @@ type batch struct {
 	records   []*record
 	marks     []*record // records whose marks alone change
 	history   []entry
+	written   []string // VINs of vehicles that were given the version
 }
 
 // entry is one row of history.
@@ -63,9 +67,13 @@ func (s *Stock) Write(ctx context.Context, tx *sqldb.Tenant, from Source, f func
 	if err != nil {
 		return err
 	}
+	defer w.ahead.end()
 	if err := f(w); err != nil || !w.wrote {
 		return err
 	}
+	w.next(batch{})
+	mark := rand.Int64()
+	w.ahead.ready(mark)
 	if err := w.storeCounts(ctx); err != nil {
 		return err
 	}
@@ -73,7 +81,7 @@ func (s *Stock) Write(ctx context.Context, tx *sqldb.Tenant, from Source, f func
 		return err
 	}
 	s.pages.await(tx.Group(), w.version, 0, s.now())
-	return raiseChanges(ctx, tx, w.version)
+	return raiseChanges(ctx, tx, w.version, mark)
 }
 
 func (s *Stock) writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Writer, error) {
@@ -94,6 +102,7 @@ func (s *Stock) writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Wri
 		return nil, err
 	}
 	w.version = before.changes + 1
+	w.ahead = s.indexes.ahead(tx.Group(), before)
 	configs, err := selectMergeConfigs(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -114,9 +123,24 @@ func (s *Stock) rules(ctx context.Context, t *sqldb.Tenant) (vehicle.Rules, erro
 	return s.Rules(ctx, t)
 }
 
+// next begins another batch; what is written of the one before shows with the commit.
+func (w *Writer) next(b batch) {
+	rows := make([]index.Row, 0, len(w.written))
+	for _, vin := range w.written {
+		v, ok := w.stored[vin]
+		if !ok || w.ahead.off {
+			w.ahead.end()
+			break
+		}
+		rows = append(rows, index.Row{VIN: vin, Version: w.version, LotSince: int64(v.LotSince), DealershipID: v.Values[vehicle.DealershipID], Document: w.document(v)})
+	}
+	w.batch = b
+	w.ahead.put(rows)
+}
+
 // begin reads what a batch needs to know.
 func (w *Writer) begin(ctx context.Context, vins []string) (err error) {
-	w.batch = batch{}
+	w.next(batch{})
 	w.stored, err = selectBatch(ctx, w.tx, vins, w.days)
 	return err
 }

@@ -14,7 +14,7 @@ type ahead struct {
 	before version
 	rows   []index.Row  // written so far, until there are too many of them
 	index  *index.Index // from then on
-	room   int64        // bytes that there is room for
+	room   int64        // bytes it may take
 	off    bool         // there is none, or no room for another
 }
 
@@ -45,13 +45,18 @@ func (a *ahead) put(rows []index.Row) {
 	}
 }
 
-// hasRoom tells whether there is room for so many bytes beside all indexes in use.
+// hasRoom tells whether there is room for so many bytes: all that are ahead may take as much as those in use.
 func (a *ahead) hasRoom(bytes int64) bool {
-	if bytes > a.room {
-		used, _ := a.all.usage(nil)
-		a.room = min(bytes+bytes/8+1<<20, a.all.limit-used)
+	if bytes <= a.room {
+		return true
 	}
-	return bytes <= a.room
+	more := bytes - a.room + bytes/8
+	if a.all.aheadBytes.Add(more) > a.all.limit {
+		a.all.aheadBytes.Add(-more)
+		return false
+	}
+	a.room += more
+	return true
 }
 
 // end gives it up.
@@ -59,7 +64,8 @@ func (a *ahead) end() {
 	if a.index != nil {
 		a.index.Close()
 	}
-	a.rows, a.index, a.off = nil, nil, true
+	a.all.aheadBytes.Add(-a.room)
+	a.rows, a.index, a.room, a.off = nil, nil, 0, true
 }
 
 // ready leaves the index to be shown with the version that a commit is about to make, if it is of this mark.
@@ -70,9 +76,20 @@ func (a *ahead) ready(mark int64) {
 	a.index.Prepare()
 	a.g.mu.Lock()
 	defer a.g.mu.Unlock()
-	a.g.forgetNext()
-	a.g.next, a.g.nextOf = a.index, version{n: a.before.n + 1, changes: a.before.changes + 1, bumps: a.before.bumps, mark: mark}
-	a.index = nil
+	a.all.forgetNext(a.g)
+	a.g.next = &nextIndex{a.index, version{n: a.before.n + 1, changes: a.before.changes + 1, bumps: a.before.bumps, mark: mark}, a.room}
+	a.index, a.room = nil, 0
+}
+
+// nextIndex is to be shown with a version that may not be committed yet.
+type nextIndex struct {
+	*index.Index
+	of   version
+	room int64
+}
+
+func (x *nextIndex) is(v version) bool {
+	return x.of.changes == v.changes && x.of.mark == v.mark && x.of.strays() == v.strays()
 }
 
 // base is an index that shows a version, maybe one that is not yet committed.
@@ -80,31 +97,35 @@ func (g *indexed) base(v version) *index.Index {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case g.next != nil && g.nextOf.changes == v.changes && g.nextOf.mark == v.mark && g.nextOf.strays() == v.strays():
-		return g.next
+	case g.next != nil && g.next.is(v):
+		return g.next.Index
 	case g.shown != nil && g.upTo.changes == v.changes && g.upTo.strays() == v.strays():
 		return g.shown
 	}
 	return nil
 }
 
-// follow shows the index that was made ahead when a version, which others see, is its own.
-func (g *indexed) follow(v version) {
-	switch {
-	case g.next == nil || v.changes < g.nextOf.changes: // not yet committed
-	case v.changes > g.nextOf.changes || v.mark != g.nextOf.mark || v.strays() != g.nextOf.strays():
-		g.forgetNext() // it was rolled back, or others wrote since
-	default:
-		if g.shown != nil {
-			g.next.Succeed(g.shown)
-		}
-		g.shown, g.next, g.upTo = g.next, nil, v
+// follow shows the index that was made ahead when a version, which others see, is its own; followed tells that it was so.
+func (all *indexes) follow(g *indexed, v version) (followed bool) {
+	if g.next == nil || v.changes < g.next.of.changes { // not yet committed
+		return false
 	}
+	if !g.next.is(v) { // it was rolled back, or others wrote since
+		all.forgetNext(g)
+		return false
+	}
+	if g.shown != nil {
+		g.next.Succeed(g.shown)
+	}
+	all.aheadBytes.Add(-g.next.room)
+	g.shown, g.next, g.upTo = g.next.Index, nil, v
+	return true
 }
 
-func (g *indexed) forgetNext() {
+func (all *indexes) forgetNext(g *indexed) {
 	if g.next != nil {
 		g.next.Close()
+		all.aheadBytes.Add(-g.next.room)
 		g.next = nil
 	}
 }

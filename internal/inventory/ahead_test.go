@@ -121,7 +121,8 @@ func TestALargeFileWithoutRoomBeside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.stock.indexes.limit = 2*x.Bytes() - 1
+	h.stock.indexes.limit = 3 * x.Bytes()
+	h.stock.indexes.aheadBytes.Add(3*x.Bytes() - 1)
 	h.imports(file(walkBatch, 1)...)
 	if g := h.stock.indexes.group(group); g.next != nil {
 		t.Error("there was no room for another")

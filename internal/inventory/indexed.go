@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carfluence/internal/errs"
@@ -40,6 +41,8 @@ type indexes struct {
 	now       func() time.Time
 	log       *slog.Logger
 
+	aheadBytes atomic.Int64 // bytes that may be taken by indexes made ahead of commits
+
 	mu sync.Mutex
 	of map[string]*indexed // by group
 }
@@ -49,8 +52,7 @@ type indexed struct {
 	mu     sync.Mutex
 	shown  *index.Index // nil until there is one
 	upTo   version      // shown has all of it, maybe more
-	next   *index.Index // made ahead of a commit, nil for none
-	nextOf version      // that the commit makes
+	next   *nextIndex   // nil for none
 	busy   *updating    // nil when nobody brings it up to date
 	used   time.Time
 	failed error     // of the latest try
@@ -135,9 +137,14 @@ func (all *indexes) get(ctx context.Context, t *sqldb.Tenant, v version, n need)
 // state is the index, whether it shows a version, and who brings it up to date at the moment.
 func (all *indexes) state(g *indexed, v version) (x *index.Index, current bool, run *updating) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	followed := all.follow(g, v)
 	g.used = all.now()
-	g.follow(v)
+	g.mu.Unlock()
+	if followed {
+		_ = all.keepTo(g)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return g.shown, g.shown != nil && g.upTo.changes >= v.changes && g.upTo.strays() >= v.strays(), g.busy
 }
 
@@ -178,7 +185,7 @@ func (all *indexes) update(ctx context.Context, t *sqldb.Tenant, g *indexed, run
 		return err
 	}
 	g.mu.Lock()
-	g.follow(v)
+	all.follow(g, v)
 	x, upTo := g.shown, g.upTo
 	g.mu.Unlock()
 	if x == nil || upTo.strays() != v.strays() {
@@ -286,11 +293,8 @@ func (all *indexes) usage(own *indexed) (bytes int64, oldest *indexed) {
 	var since time.Time
 	for _, g := range all.groups() {
 		g.mu.Lock()
-		x, next, used := g.shown, g.next, g.used
+		x, used := g.shown, g.used
 		g.mu.Unlock()
-		if next != nil {
-			bytes += next.Bytes()
-		}
 		if x == nil {
 			continue
 		}
@@ -323,7 +327,6 @@ func (all *indexes) groups() []*indexed {
 func (all *indexes) drop(g *indexed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.forgetNext()
 	if g.shown != nil {
 		g.shown.Close()
 		g.shown = nil

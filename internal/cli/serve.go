@@ -41,8 +41,9 @@ func (cmd *serveCommand) Run(c *console) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectPercent)
 	}
+	limit := collectHarder + cmd.MemoryBytes()
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(collectHarder + cmd.MemoryBytes())
+		debug.SetMemoryLimit(limit)
 	}
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cmd.LogLevel)) // one of an enumeration
@@ -58,6 +59,9 @@ func (cmd *serveCommand) Run(c *console) error {
 		return err
 	}
 	defer s.Close()
+	if os.Getenv("GOMEMLIMIT") == "" {
+		s.Stock.OnReserve(func(bytes int64) { debug.SetMemoryLimit(limit + bytes) })
+	}
 	l, err := s.Listen(c) // before anything is made: a port in use must not cost the first password
 	if err != nil {
 		return err

@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// Fork makes an index of the same vehicles, without their documents, that goes its own way from now on.
-func (x *Index) Fork() *Index {
+// Fork makes an index of the same vehicles, without their documents and with room for some more, that goes its own way from
+// now on.
+func (x *Index) Fork(more int) *Index {
 	x.writer.Lock()
 	defer x.writer.Unlock()
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	f := New(x.docs.budget)
 	f.seed, f.table = x.seed, slices.Clone(x.table)
-	f.columns = x.columns.exact(x.len() / 8)
+	f.columns = x.columns.exact(more)
 	f.stock.text = slices.Clone(x.stock.text)
 	for i, d := range x.texts {
 		f.texts[i] = d.fork()

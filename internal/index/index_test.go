@@ -105,7 +105,7 @@ func TestIndexAnswersAsAPlainSearchDoes(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "rounds") {
 			into := shown
 			if fork.x == nil && rapid.IntRange(0, 3).Draw(t, "forks") == 0 {
-				fork = known{shown.x.Fork(), maps.Clone(shown.m)}
+				fork = known{shown.x.Fork(rapid.IntRange(0, 80).Draw(t, "more")), maps.Clone(shown.m)}
 			}
 			if fork.x != nil {
 				into = fork
@@ -267,7 +267,7 @@ func TestASuccessorKeepsDocuments(t *testing.T) {
 	if err := before.Put(rowsOf(cars)); err != nil {
 		t.Fatal(err)
 	}
-	after := before.Fork()
+	after := before.Fork(0)
 	for _, c := range cars[:20] {
 		c.version++
 		c.trim += "x"

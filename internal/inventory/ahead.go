@@ -38,24 +38,37 @@ func (a *ahead) put(rows []index.Row) {
 			a.end()
 			return
 		}
-		a.index, rows, a.rows = base.Fork(), a.rows, nil
+		a.index, rows, a.rows = base.Fork(len(a.rows)), a.rows, nil
 	}
 	if !a.hasRoom(a.index.Bytes()) || a.index.Put(rows) != nil {
 		a.end() // who reads them from the store will say what is wrong with them
 	}
 }
 
-// hasRoom tells whether there is room for so many bytes: all that are ahead may take as much as those in use.
+// hasRoom tells whether there is room for so many bytes.
 func (a *ahead) hasRoom(bytes int64) bool {
 	if bytes <= a.room {
 		return true
 	}
-	more := bytes - a.room + bytes/8
-	if a.all.aheadBytes.Add(more) > a.all.limit {
-		a.all.aheadBytes.Add(-more)
+	for _, more := range []int64{bytes - a.room + bytes/8, bytes - a.room} {
+		if a.all.reserve(more) {
+			a.room += more
+			return true
+		}
+	}
+	return false
+}
+
+// reserve takes bytes for indexes that are ahead, which together may take as much as those in use, or gives them back.
+func (all *indexes) reserve(more int64) bool {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if more > 0 && all.reserved+more > all.limit {
 		return false
 	}
-	a.room += more
+	if all.reserved += more; all.onReserve != nil && more != 0 {
+		all.onReserve(all.reserved)
+	}
 	return true
 }
 
@@ -64,7 +77,7 @@ func (a *ahead) end() {
 	if a.index != nil {
 		a.index.Close()
 	}
-	a.all.aheadBytes.Add(-a.room)
+	a.all.reserve(-a.room)
 	a.rows, a.index, a.room, a.off = nil, nil, 0, true
 }
 
@@ -117,7 +130,7 @@ func (all *indexes) follow(g *indexed, v version) (followed bool) {
 	if g.shown != nil {
 		g.next.Succeed(g.shown)
 	}
-	all.aheadBytes.Add(-g.next.room)
+	all.reserve(-g.next.room)
 	g.shown, g.next, g.upTo = g.next.Index, nil, v
 	return true
 }
@@ -125,7 +138,7 @@ func (all *indexes) follow(g *indexed, v version) (followed bool) {
 func (all *indexes) forgetNext(g *indexed) {
 	if g.next != nil {
 		g.next.Close()
-		all.aheadBytes.Add(-g.next.room)
+		all.reserve(-g.next.room)
 		g.next = nil
 	}
 }

@@ -15,6 +15,8 @@ import (
 // TestALargeFileShowsAtOnce, to lists that only the index can answer too, and as the store has it.
 func TestALargeFileShowsAtOnce(t *testing.T) {
 	h, north, south := lot(t)
+	var reserved, most int64
+	h.stock.OnReserve(func(bytes int64) { reserved, most = bytes, max(most, bytes) })
 	h.shown("make=Ford")
 	const n = 2*walkBatch + 100
 	large := func(edition int) []vehicle.Change {
@@ -49,6 +51,9 @@ func TestALargeFileShowsAtOnce(t *testing.T) {
 	}
 	h.feeds(Source{Name: SourceImport, IntegrationID: second, File: "other.csv"}, large(0)...) // says nothing new of most, but is a source of each
 	h.sameAsRead()
+	if most < 100*n || reserved != 0 {
+		t.Errorf("%d bytes were reserved at most, %d are yet", most, reserved)
+	}
 }
 
 func (h *house) total(query string) int {
@@ -68,6 +73,9 @@ func (h *house) sameAsRead() {
 		if !bytes.Equal(is.Bytes(), want.Bytes()) {
 			h.Errorf("%+v: %d bytes, other than the %d that are stored", sel.Query, is.Len(), want.Len())
 		}
+	}
+	if n := h.stock.indexes.reserved; n != 0 {
+		h.Errorf("%d bytes are set aside for indexes that are not there any more", n)
 	}
 	x, _, err := h.stock.indexes.get(h.Context(), h.tenant(), version{}, needState)
 	if err != nil {
@@ -122,7 +130,8 @@ func TestALargeFileWithoutRoomBeside(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.stock.indexes.limit = 3 * x.Bytes()
-	h.stock.indexes.aheadBytes.Add(3*x.Bytes() - 1)
+	others := 3*x.Bytes() - 1
+	h.stock.indexes.reserve(others)
 	h.imports(file(walkBatch, 1)...)
 	if g := h.stock.indexes.group(group); g.next != nil {
 		t.Error("there was no room for another")
@@ -130,5 +139,6 @@ func TestALargeFileWithoutRoomBeside(t *testing.T) {
 	if page, err := h.stock.Find(t.Context(), h.tenant(), &Selection{}, rest.Page{Limit: 1}); err != nil || !bytes.Contains(page.Body, fmt.Appendf(nil, `"total":%d`, walkBatch+5)) {
 		t.Errorf("%v", err)
 	}
+	h.stock.indexes.reserve(-others)
 	h.sameAsRead()
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"carfluence/internal/errs"
@@ -41,10 +40,11 @@ type indexes struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	aheadBytes atomic.Int64 // bytes that may be taken by indexes made ahead of commits
+	onReserve func(bytes int64)
 
-	mu sync.Mutex
-	of map[string]*indexed // by group
+	mu       sync.Mutex
+	of       map[string]*indexed // by group
+	reserved int64               // bytes for indexes that are made ahead of commits
 }
 
 // indexed is a group's index, and how far it has got.

@@ -54,6 +54,10 @@ func NewStock(db *sqldb.DB, o Options) *Stock {
 	return &Stock{db: db, now: o.Now, pages: newPages(half), indexes: newIndexes(o), answers: newAnswers(half), waits: newWaits(o.Waiting), exports: make(chan struct{}, o.Exports), dealers: &dealer.Dealers{DB: db, Now: o.Now}}
 }
 
+// OnReserve has f be told how many bytes are set aside, beyond the options', for indexes of what transactions are writing. Call it
+// before any use.
+func (s *Stock) OnReserve(f func(bytes int64)) { s.indexes.onReserve = f }
+
 // Outcome is what became of a change.
 type Outcome uint8
 

@@ -128,7 +128,7 @@ func (l *loading) read(ctx context.Context, f io.Reader, out chan<- batch) {
 		send(batch{err: err})
 		return
 	}
-	clean := vehicle.Cleaner{Now: l.now}
+	clean := vehicle.Cleaner{Now: l.now}.Remembering()
 	for row := int64(0); ; {
 		b, end := l.mapRows(rd, clean, &row)
 		if !send(b) || end || b.err != nil {

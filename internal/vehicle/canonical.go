@@ -21,11 +21,19 @@ type Cleaner struct {
 	Now          time.Time // years and dates are judged by it
 	DayFirst     bool      // 28/08/2021, where the source writes the day first
 	CommaDecimal bool      // 12.345,00, where the source writes decimals after a comma
+	memory       *memory   // nil for none
 }
 
 // Clean turns a raw value into the field's canonical text, "" for null. The warning, if any, is a phrase for
 // the import report. What a value says about other fields is Set's business.
 func (c Cleaner) Clean(f Field, raw string) (canonical, warning string) {
+	if c.memory != nil {
+		return c.memory.clean(c, f, raw)
+	}
+	return c.clean(f, raw)
+}
+
+func (c Cleaner) clean(f Field, raw string) (canonical, warning string) {
 	if f == Description {
 		return cleanLines(raw)
 	}
@@ -73,7 +81,11 @@ func (c Cleaner) Set(ch *Change, f Field, raw string) (warning string) {
 		ch.derive(Certified, value)
 		return warning
 	}
-	text := strings.ToLower(Tidy(raw))
+	text := ""
+	switch f {
+	case BodyStyle, Drivetrain, Condition, Certified, Mileage:
+		text = strings.ToLower(Tidy(raw))
+	}
 	switch f { // by what has been set before: mappings read models before bodies, and those before drivetrains
 	case BodyStyle:
 		if contains(text, "passenger van") && isMinivan(ch.Values[Model]) {
@@ -233,7 +245,7 @@ var noAmount = regexp.MustCompile(`(?i)\bcall\b|\d ?(m|mio|thousand|million)\b`)
 func (c Cleaner) cleanMoney(f Field, text string) (string, string) {
 	n, rest := c.number(text)
 	switch {
-	case n == "" || noAmount.MatchString(text):
+	case n == "" || strings.ContainsAny(text, "lLmMdD") && noAmount.MatchString(text): // most amounts have no letter that it needs
 		other := c
 		other.CommaDecimal = !c.CommaDecimal
 		readable, _ := other.number(text)

@@ -41,3 +41,6 @@ func OpenLaterSQLite(ctx context.Context, path string, o Options, more fstest.Ma
 	db.pool.migrations, err = withMore(more)
 	return db, err
 }
+
+// Spreads tells whether a store's files are being written to disk beside a transaction.
+func (db *DB) Spreads() bool { return db.pool.spreading.Load() }

@@ -64,6 +64,9 @@ func (t *Tenant) Load(ctx context.Context, b *Bulk, n int, row func(i int, value
 	err := db.own.Raw(func(c any) error {
 		switch {
 		case db.pool.pg == nil:
+			if n >= copyFrom {
+				db.pool.spread()
+			}
 			return b.step(ctx, c.(driver.ConnPrepareContext), t.group, n, row)
 		case n < copyFrom || b.key != nil:
 			return b.send(ctx, c.(*stdlib.Conn).Conn(), t.group, n, row)

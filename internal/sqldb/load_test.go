@@ -3,6 +3,7 @@ package sqldb_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"carfluence/internal/sqldb"
 	"carfluence/internal/sqldb/sqldbtest"
@@ -64,5 +65,29 @@ func load(t *testing.T, tenant *sqldb.Tenant, b *sqldb.Bulk, n int, row func(i i
 	err := tenant.Transact(t.Context(), func(tx *sqldb.Tenant) error { return tx.Load(t.Context(), b, n, row) })
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestALargeLoadIsWrittenToDiskMeanwhile, and what sees to that ends with its transaction.
+func TestALargeLoadIsWrittenToDiskMeanwhile(t *testing.T) {
+	sqldbtest.Only(t, sqldb.SQLite, "a server sees to its own files")
+	db := sqldbtest.Open(t, sqldb.Stock)
+	added := sqldb.InsertInto("vehicle_override", "vin, field, actor_type, actor_id, actor_name, created_at")
+	for _, n := range []int{10, 500} {
+		err := db.Tenant("ours").Transact(t.Context(), func(tx *sqldb.Tenant) error {
+			err := tx.Load(t.Context(), added, n, func(i int, row []any) []any { return append(row, key(n, i), "make", "t", "id", "", int64(0)) })
+			if db.Spreads() != (n == 500) {
+				t.Errorf("%d rows: %v", n, db.Spreads())
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); db.Spreads(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it goes on without a transaction")
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ type pool struct {
 	pg                    *postgres // nil on SQLite
 	migrations            fs.FS
 	held                  sync.Map // name → true: SQLite's locks within this process
+	file                  *os.File // SQLite's, open as long as its connections: closing it would end their locks (POSIX)
+	spreading             atomic.Bool
 }
 
 // statements are prepared once, by their text.
@@ -379,6 +382,9 @@ func (s *statements) evict(keep string) {
 // Close closes both sides of the store. Every transaction has ended, and all rows are closed: it waits for them.
 func (db *DB) Close() error {
 	err := errors.Join(db.pool.read.Close(), db.pool.write.Close())
+	if db.pool.file != nil {
+		err = errors.Join(err, db.pool.file.Close())
+	}
 	if db.pool.pg != nil {
 		db.pool.pg.pool.Close()
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"runtime"
 	"time"
 
@@ -35,7 +36,11 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		_ = write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &DB{pool: &pool{write: write, read: read, name: path, path: path, options: o, migrations: migrations}}, nil
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), write.Close(), read.Close())
+	}
+	return &DB{pool: &pool{write: write, read: read, name: path, path: path, options: o, migrations: migrations, file: file}}, nil
 }
 
 func openSide(ctx context.Context, dsn string, conns int) (*sql.DB, error) {

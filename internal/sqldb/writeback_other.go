@@ -1,0 +1,7 @@
+//go:build !linux
+
+package sqldb
+
+import "os"
+
+func beginWriteback(*os.File) {}

@@ -383,7 +383,7 @@ func (s *statements) evict(keep string) {
 func (db *DB) Close() error {
 	err := errors.Join(db.pool.read.Close(), db.pool.write.Close())
 	if db.pool.file != nil {
-		err = errors.Join(err, db.pool.file.Close())
+		_ = db.pool.file.Close() // nothing was written through it
 	}
 	if db.pool.pg != nil {
 		db.pool.pg.pool.Close()

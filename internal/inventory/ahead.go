@@ -1,6 +1,12 @@
 package inventory
 
-import "carfluence/internal/index"
+import (
+	"context"
+	"time"
+
+	"carfluence/internal/index"
+	"carfluence/internal/sqldb"
+)
 
 // aheadLeast is from how many vehicles on a transaction's writer brings its own index: reading that many from the store later
 // would take longer than a list can wait.
@@ -11,6 +17,7 @@ const aheadLeast = walkBatch
 type ahead struct {
 	all    *indexes
 	g      *indexed
+	tx     *sqldb.Tenant
 	before version
 	rows   []index.Row  // written so far, until there are too many of them
 	index  *index.Index // from then on
@@ -18,9 +25,18 @@ type ahead struct {
 	off    bool         // there is none, or no room for another
 }
 
-// ahead is for a writer that found a version. Only an index that is of just this version can be gone on with.
-func (all *indexes) ahead(group string, before version) *ahead {
-	return &ahead{all: all, g: all.group(group), before: before, off: all.limit <= 0}
+// ahead is for a writer that found a version, and has the inventory's lock. Only an index that is of just this version can be gone
+// on with.
+func (all *indexes) ahead(tx *sqldb.Tenant, before version) *ahead {
+	g := all.group(tx.Group())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.next != nil && g.next.tx != tx { // of a transaction that has ended
+		if !all.follow(g, before) {
+			all.forgetNext(g)
+		}
+	}
+	return &ahead{all: all, g: g, tx: tx, before: before, off: all.limit <= 0}
 }
 
 // put notes vehicles as they are now.
@@ -90,13 +106,14 @@ func (a *ahead) ready(mark int64) {
 	a.g.mu.Lock()
 	defer a.g.mu.Unlock()
 	a.all.forgetNext(a.g)
-	a.g.next = &nextIndex{a.index, version{n: a.before.n + 1, changes: a.before.changes + 1, bumps: a.before.bumps, mark: mark}, a.room}
+	a.g.next = &nextIndex{a.index, a.tx, version{n: a.before.n + 1, changes: a.before.changes + 1, bumps: a.before.bumps, mark: mark}, a.room}
 	a.index, a.room = nil, 0
 }
 
 // nextIndex is to be shown with a version that may not be committed yet.
 type nextIndex struct {
 	*index.Index
+	tx   *sqldb.Tenant
 	of   version
 	room int64
 }
@@ -141,4 +158,22 @@ func (all *indexes) forgetNext(g *indexed) {
 		all.reserve(-g.next.room)
 		g.next = nil
 	}
+}
+
+// followSoon shows the index that a transaction has left, if it has: it would take memory for two until somebody asks.
+func (all *indexes) followSoon(t *sqldb.Tenant) {
+	g := all.group(t.Group())
+	g.mu.Lock()
+	waits := g.next != nil
+	g.mu.Unlock()
+	if !waits {
+		return
+	}
+	go func() {
+		ctx, done := context.WithTimeout(context.Background(), time.Minute)
+		defer done()
+		if v, err := selectVersion(ctx, t); err == nil {
+			_, _, _ = all.state(g, v)
+		}
+	}()
 }

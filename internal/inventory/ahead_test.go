@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"carfluence/internal/index"
 	"carfluence/internal/rest"
@@ -117,6 +118,56 @@ func TestWhatWasRolledBackIsNotShown(t *testing.T) {
 		}
 		h.sameAsRead()
 	}
+}
+
+// TestALargeFileAndASmallWriteBehindIt, before anybody has looked.
+func TestALargeFileAndASmallWriteBehindIt(t *testing.T) {
+	h, _, _ := lot(t)
+	h.shown("make=Ford")
+	x, _, err := h.stock.indexes.get(t.Context(), h.tenant(), version{}, needState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := Source{Name: SourceImport, IntegrationID: integration}
+	for range 2 {
+		err := h.tenant().Transact(t.Context(), func(tx *sqldb.Tenant) error {
+			_, err := apply(t.Context(), h.stock, tx, file(walkBatch+1, 0), from)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := h.stock.Upsert(t.Context(), h.tenant(), row(vinOf("F"), 2, map[vehicle.Field]string{vehicle.Make: "Ford"}), Source{Name: SourceAPI}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g := h.stock.indexes.group(group); g.shown == x || g.next != nil {
+		t.Error("the index that was made ahead is lost")
+	}
+	if got := h.total("make=Ford"); got != walkBatch+4 {
+		t.Errorf("%d vehicles", got)
+	}
+	h.sameAsRead()
+}
+
+// TestALargeFileThatNobodyLooksAt takes memory for one index.
+func TestALargeFileThatNobodyLooksAt(t *testing.T) {
+	h, _, _ := lot(t)
+	h.shown("make=Ford")
+	h.imports(file(walkBatch+1, 0)...)
+	g := h.stock.indexes.group(group)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		there := g.next != nil
+		g.mu.Unlock()
+		if !there {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("two are there")
+		}
+	}
+	h.sameAsRead()
 }
 
 // TestALargeFileWithoutRoomBeside shows once the index has read it.

@@ -253,6 +253,8 @@ func (g *indexed) show(before, x *index.Index, upTo version) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case g.shown == x && g.upTo.changes > upTo.changes && g.upTo.strays() == upTo.strays(): // made ahead of what was read
+		return
 	case g.shown == x:
 	case g.shown == nil:
 		g.shown = x

@@ -154,6 +154,7 @@ func (s *Stock) Bump(ctx context.Context, tx *sqldb.Tenant) error {
 // or Bump. Without it they are shown within half a second.
 func (s *Stock) Committed(group string) {
 	s.pages.expire(group)
+	s.indexes.followSoon(s.db.Tenant(group))
 	s.waits.wrote(group)
 }
 

@@ -102,7 +102,7 @@ func (s *Stock) writer(ctx context.Context, tx *sqldb.Tenant, from Source) (*Wri
 		return nil, err
 	}
 	w.version = before.changes + 1
-	w.ahead = s.indexes.ahead(tx.Group(), before)
+	w.ahead = s.indexes.ahead(tx, before)
 	configs, err := selectMergeConfigs(ctx, tx)
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ type Config struct {
 	PasswordHashes  int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
 	RulesMax        int64         `help:"Rules a dealer group may have." default:"200" env:"CARFLUENCE_RULES_MAX"`
 	PageCacheMB     int           `name:"page-cache-mb" help:"Memory for inventory pages and single vehicles kept ready, half each, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
-	IndexMB         int           `name:"index-mb" help:"Memory for the indexes by which inventories are filtered, sorted and counted, in MiB; about 125 bytes a vehicle. 0 for none." default:"160" env:"CARFLUENCE_INDEX_MB"`
+	IndexMB         int           `name:"index-mb" help:"Memory for the indexes by which inventories are filtered, sorted and counted, in MiB; about 125 bytes a vehicle; as much again while large files are written. 0 for none." default:"160" env:"CARFLUENCE_INDEX_MB"`
 	DocumentCacheMB int           `name:"document-cache-mb" help:"Memory for vehicles as lists show them, in MiB; about half a KiB each." default:"64" env:"CARFLUENCE_DOCUMENT_CACHE_MB"`
 	WaitingMax      int           `help:"Calls that may wait for changes of the inventory at once." default:"2000" env:"CARFLUENCE_WAITING_MAX"`
 	ExportsMax      int           `help:"Exports of inventories under way at once." default:"8" env:"CARFLUENCE_EXPORTS_MAX"`

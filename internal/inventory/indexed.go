@@ -40,7 +40,7 @@ type indexes struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	onReserve func(bytes int64)
+	onReserve func(bytes int64) // told of reserved; nil for nobody
 
 	mu       sync.Mutex
 	of       map[string]*indexed // by group

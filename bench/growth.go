@@ -54,6 +54,9 @@ func (b *bench) growthUnder(w io.Writer, few, many *place, name string, env []st
 			return err
 		}
 	}
+	if err := steady(sides, []query{{path: otherPageOf(few.vehicles)}, {path: otherPageOf(many.vehicles)}}); err != nil {
+		return err
+	}
 	for _, kind := range []struct {
 		name string
 		path func(vehicles int) func(*rand.Rand) string
@@ -73,6 +76,13 @@ func (b *bench) growthUnder(w io.Writer, few, many *place, name string, env []st
 		}
 	}
 	return nil
+}
+
+// otherPageOf is any page of a size that is not measured, and so not in memory as a whole afterwards.
+func otherPageOf(vehicles int) func(*rand.Rand) string {
+	return func(r *rand.Rand) string {
+		return fmt.Sprintf("%s?status=all&limit=200&offset=%d", listPath, r.IntN(vehicles))
+	}
 }
 
 const fewKeys = 1000
@@ -96,22 +106,16 @@ func (b *bench) growthOfKeys(w io.Writer) error {
 	const floor, aim = 1.25, 1.1
 	for _, row := range []struct {
 		name       string
-		measure    func(*place, uint64) (sample, error)
+		measure    func([]*place) ([]*side, error)
 		floor, aim float64
 	}{
-		{"1,000 keys in use, at random", warmKeys(some), floor, aim},
+		{"1,000 keys in use, at random", keysInUse(some), floor, aim},
 		{"the first call of each of 1,000 keys after a start", firstCalls, floor, aim},
-		{"any key at random, most never seen before", warmKeys(any), 0, 0},
+		{"any key at random, most never seen before", keysInUse(any), 0, 0},
 	} {
-		sides := []*side{{}, {}}
-		for round := range *rounds {
-			for i, p := range places {
-				t, err := row.measure(p, uint64(round))
-				if err != nil {
-					return fmt.Errorf("%s: %w", row.name, err)
-				}
-				sides[i].turns = append(sides[i].turns, t)
-			}
+		sides, err := row.measure(places)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name, err)
 		}
 		goals := ""
 		if row.floor > 0 {
@@ -142,52 +146,101 @@ func (b *bench) withKeys(n int) (*place, error) {
 	return p, p.settle()
 }
 
-// keyed is a side of a place's server, asked with keys that are picked so.
-func (p *place) keyed(pick func(*rand.Rand) int) (*side, error) {
+// keyed is a side of a place's server, of which 1,000 keys, from all over, have called once; cost is that of these calls.
+func (p *place) keyed() (s *side, cost sample, err error) {
 	server, err := p.start()
-	return &side{name: p.on.name, servers: []*process{server}, auth: func(r *rand.Rand) string { return keyHeader(keyText(pick(r))) }}, err
-}
-
-// warmKeys sends requests for a turn, after one that isn't counted.
-func warmKeys(pick func(n int) func(*rand.Rand) int) func(*place, uint64) (sample, error) {
-	return func(p *place, round uint64) (sample, error) {
-		s, err := p.keyed(pick(p.bulk))
+	if err != nil {
+		return nil, cost, err
+	}
+	s = &side{name: p.on.name, servers: []*process{server}}
+	defer func() {
 		if err != nil {
-			return sample{}, err
+			server.kill()
 		}
-		defer s.servers[0].stop()
-		for i := range 2 {
-			if err := s.turn(query{path: page(1)}, 2*round+uint64(i), *turn); err != nil {
-				return sample{}, err
-			}
-		}
-		return s.turns[1], nil
-	}
-}
-
-// firstCalls uses 1,000 keys once each.
-func firstCalls(p *place, _ uint64) (sample, error) {
-	i := 0
-	s, err := p.keyed(func(*rand.Rand) int { i++; return (i - 1) % fewKeys * (p.bulk / fewKeys) })
+	}()
+	c, err := call(server)
 	if err != nil {
-		return sample{}, err
-	}
-	defer s.servers[0].stop()
-	c, err := call(s.servers[0])
-	if err != nil {
-		return sample{}, err
+		return nil, cost, err
 	}
 	defer hangUp([]*caller{c})
 	before, _, err := s.used()
 	if err != nil {
-		return sample{}, err
+		return nil, cost, err
 	}
 	begun := time.Now()
-	for range fewKeys {
+	for i := range fewKeys {
+		s.auth = always(keyHeader(keyText(i * (p.bulk / fewKeys))))
 		if err := c.ask(s, query{path: page(1)}, nil); err != nil {
-			return sample{}, err
+			return nil, cost, err
 		}
 	}
 	after, _, err := s.used()
-	return sample{cpu: float64((after - before).Microseconds()) / fewKeys, rate: fewKeys / time.Since(begun).Seconds()}, err
+	return s, sample{cpu: float64((after - before).Microseconds()) / fewKeys, rate: fewKeys / time.Since(begun).Seconds()}, err
+}
+
+// keysInUse asks in turns with keys that are picked so.
+func keysInUse(pick func(n int) func(*rand.Rand) int) func([]*place) ([]*side, error) {
+	return func(places []*place) (sides []*side, err error) {
+		defer func() { stopAll(sides) }()
+		for _, p := range places {
+			s, _, err := p.keyed()
+			if err != nil {
+				return sides, err
+			}
+			sides = append(sides, s)
+			key := pick(p.bulk)
+			s.auth = func(r *rand.Rand) string { return keyHeader(keyText(key(r))) }
+		}
+		q := query{path: page(1)}
+		if err := steady(sides, []query{q, q}); err != nil {
+			return sides, err
+		}
+		for round := range *rounds {
+			for _, s := range sides {
+				if err := s.turn(q, uint64(round+1), *turn); err != nil {
+					return sides, err
+				}
+			}
+		}
+		return sides, nil
+	}
+}
+
+// firstCalls starts the servers anew for each round.
+func firstCalls(places []*place) ([]*side, error) {
+	sides := []*side{{}, {}}
+	for range *rounds {
+		for i, p := range places {
+			s, cost, err := p.keyed()
+			if err != nil {
+				return nil, err
+			}
+			sides[i].turns = append(sides[i].turns, cost)
+			if err := s.servers[0].stop(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return sides, nil
+}
+
+// steady asks each side in turn until the memory of none grows any more: what is touched for the first time costs the kernel an
+// empty page, which can be half of what an answer from memory costs.
+func steady(sides []*side, queries []query) error {
+	const most = 60
+	for i := range uint64(most) {
+		grows := false
+		for j, s := range sides {
+			before := s.servers[0].memory("VmRSS")
+			if err := s.turn(queries[j], 100+i, *turn); err != nil {
+				return err
+			}
+			grows = grows || s.servers[0].memory("VmRSS") > before+before/100
+			s.turns = nil
+		}
+		if !grows {
+			break
+		}
+	}
+	return nil
 }

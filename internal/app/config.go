@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +57,7 @@ type Config struct {
 	PasswordHashes  int           `help:"Password hashes computed at once (19 MiB each); 0 for one per CPU." default:"0" env:"CARFLUENCE_PASSWORD_HASHES"`
 	RulesMax        int64         `help:"Rules a dealer group may have." default:"200" env:"CARFLUENCE_RULES_MAX"`
 	PageCacheMB     int           `name:"page-cache-mb" help:"Memory for inventory pages and single vehicles kept ready, half each, in MiB." default:"32" env:"CARFLUENCE_PAGE_CACHE_MB"`
-	IndexMB         int           `name:"index-mb" help:"Memory for the indexes by which inventories are filtered, sorted and counted, in MiB; about 125 bytes a vehicle; as much again while large files are written. 0 for none." default:"160" env:"CARFLUENCE_INDEX_MB"`
+	IndexMB         int           `name:"index-mb" help:"Memory for the indexes by which inventories are filtered, sorted and counted, in MiB; about 125 bytes a vehicle; up to as much again while large files are written. 0 for none." default:"160" env:"CARFLUENCE_INDEX_MB"`
 	DocumentCacheMB int           `name:"document-cache-mb" help:"Memory for vehicles as lists show them, in MiB; about half a KiB each." default:"64" env:"CARFLUENCE_DOCUMENT_CACHE_MB"`
 	WaitingMax      int           `help:"Calls that may wait for changes of the inventory at once." default:"2000" env:"CARFLUENCE_WAITING_MAX"`
 	ExportsMax      int           `help:"Exports of inventories under way at once." default:"8" env:"CARFLUENCE_EXPORTS_MAX"`
@@ -83,8 +85,13 @@ type Feeds struct {
 	FeedLogDays       int64 `help:"Days after which logs of files are forgotten." default:"400" env:"CARFLUENCE_FEED_LOG_DAYS"`
 }
 
-// MemoryBytes are set aside for what is kept to answer faster.
-func (c *Config) MemoryBytes() int64 { return int64(c.PageCacheMB+c.IndexMB+c.DocumentCacheMB) << 20 }
+// MemoryBytes are set aside for what is kept to answer faster, and for passwords.
+func (c *Config) MemoryBytes() int64 {
+	return int64(c.PageCacheMB+c.IndexMB+c.DocumentCacheMB)<<20 + int64(c.hashes())*auth.PasswordBytes
+}
+
+// hashes is how many passwords are hashed at once.
+func (c *Config) hashes() int { return cmp.Or(c.PasswordHashes, runtime.GOMAXPROCS(0)) }
 
 // Validate reports every fault at once, with the setting's name and what it should be.
 func (c *Config) Validate() error {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -118,10 +117,7 @@ func (s *Server) wire(ctx context.Context, version string, now func() time.Time)
 	if err := s.signingKeys.Rotate(ctx); err != nil {
 		return err
 	}
-	hashes := c.PasswordHashes
-	if hashes == 0 {
-		hashes = runtime.GOMAXPROCS(0)
-	}
+	hashes := c.hashes()
 	passwords, blocklist := auth.NewPasswords(hashes, hashes*waitingHashes), auth.NewBlocklist()
 	s.Groups = auth.NewGroups(db, now)
 	s.Keys = auth.NewKeys(s.authority, s.stores.Secret)

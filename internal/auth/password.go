@@ -33,6 +33,9 @@ const (
 	argonThreads = 1
 	argonSalt    = 16 // bytes
 	argonTag     = 32 // bytes
+
+	// PasswordBytes is the memory that one takes while it is hashed.
+	PasswordBytes = argonMemory << 10
 )
 
 // Passwords hashes and verifies passwords. A hash takes 19 MiB and tens of milliseconds, so only some run

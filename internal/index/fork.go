@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// Fork makes an index of the same vehicles, without their documents and with room for some more, that goes its own way from
-// now on.
-func (x *Index) Fork(more int) *Index {
+// Fork makes an index of the same vehicles, without their documents, that goes its own way from now on. Columns are shared until
+// one of the two changes a value of them: then it makes its own. Who still reads the other goes on reading what was.
+func (x *Index) Fork() *Index {
 	x.writer.Lock()
 	defer x.writer.Unlock()
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	x.shared = allColumns
 	f := New(x.docs.budget)
-	f.seed, f.table = x.seed, slices.Clone(x.table)
-	f.columns = x.columns.exact(more)
-	f.stock.text = slices.Clone(x.stock.text)
+	f.seed, f.table, f.columns = x.seed, x.table, x.columns
+	f.versions = slices.Clone(x.versions)
 	for i, d := range x.texts {
 		f.texts[i] = d.fork()
 	}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,8 @@ type columns struct {
 	created, updated []uint32
 	codes            [numTexts][]uint32
 	stock            stockNumbers
+
+	shared columnSet // with another index; VIN is for vins and the table. Only writers look at it
 }
 
 // Days on lot of sold vehicles stand in one column with the days from which they count for the others.
@@ -127,26 +130,38 @@ func (x *Index) Version(vin string) (int64, bool) {
 // several rows of one vehicle the last of the newest counts.
 func (x *Index) Put(rows []Row) error {
 	records := make([]record, len(rows))
-	stockSize := 0
 	for i := range rows {
 		if err := check(&rows[i], &records[i]); err != nil {
 			return err
 		}
-		stockSize += len(records[i].stock) + 1 + slotBytes
 	}
 	x.writer.Lock()
 	defer x.writer.Unlock()
-	c, table := x.columns.roomy(len(rows), stockSize), x.tableFor(len(rows)) // readers go on meanwhile
-	x.docs.grow(cap(c.versions))
+	x.grow(x.news(records))
+	x.docs.grow(cap(x.versions))
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.columns, x.table = c, table
 	for i := range rows {
 		x.put(&rows[i], &records[i])
 	}
 	x.forgetLateOrders()
 	x.kept.clear(x.len())
 	return nil
+}
+
+// news is how many vehicles there is to be room for, and how many bytes of stock numbers.
+func (x *Index) news(records []record) (more, stockSize int) {
+	for i := range records {
+		r := &records[i]
+		slot, known := x.find(r.vin)
+		if !known {
+			more++
+		}
+		if !known || string(x.stock.of(slot)) != r.stock {
+			stockSize += len(r.stock) + 1 + slotBytes
+		}
+	}
+	return more, stockSize
 }
 
 var errRow = errors.New("a vehicle that can't be indexed")
@@ -162,6 +177,7 @@ func check(row *Row, r *record) error {
 		return fmt.Errorf("%w: %q: on the lot since day %d", errRow, row.VIN, row.LotSince)
 	}
 	r.text[dealerships] = row.DealershipID
+	r.stock = strings.ToLower(r.stock)
 	return nil
 }
 
@@ -180,13 +196,13 @@ func (x *Index) put(row *Row, r *record) {
 	}
 	var changed columnSet
 	x.versions[slot] = row.Version
-	set(&changed, DaysOnLot, x.lot, slot, lot)
-	set(&changed, Year, x.years, slot, r.year)
-	set(&changed, Mileage, x.mileages, slot, r.mileage)
-	set(&changed, Price, x.prices, slot, r.price)
-	set(&changed, InternetPrice, x.internets, slot, r.internet)
-	set(&changed, Created, x.created, slot, r.created)
-	set(&changed, Updated, x.updated, slot, r.updated)
+	set(x, &changed, DaysOnLot, &x.lot, slot, lot)
+	set(x, &changed, Year, &x.years, slot, r.year)
+	set(x, &changed, Mileage, &x.mileages, slot, r.mileage)
+	set(x, &changed, Price, &x.prices, slot, r.price)
+	set(x, &changed, InternetPrice, &x.internets, slot, r.internet)
+	set(x, &changed, Created, &x.created, slot, r.created)
+	set(x, &changed, Updated, &x.updated, slot, r.updated)
 	for i, d := range x.texts {
 		x.setText(&changed, i, d, slot, r.text[i], known)
 	}
@@ -200,10 +216,19 @@ func (x *Index) put(row *Row, r *record) {
 	x.docs.put(slot, row.Document)
 }
 
-func set[T comparable](changed *columnSet, c Column, column []T, slot uint32, value T) {
-	if column[slot] != value {
-		column[slot] = value
+func set[T comparable](x *Index, changed *columnSet, c Column, column *[]T, slot uint32, value T) {
+	if (*column)[slot] != value {
+		own(&x.columns, c, column)
+		(*column)[slot] = value
 		changed.add(c)
+	}
+}
+
+// own makes a column one that no other index shares.
+func own[T any](c *columns, which Column, column *[]T) {
+	if c.shared.has(which) {
+		*column = slices.Clone(*column)
+		c.shared.remove(which)
 	}
 }
 
@@ -212,6 +237,7 @@ func (x *Index) setText(changed *columnSet, i int, d *dictionary, slot uint32, t
 	if known && d.words[old].text == text {
 		return
 	}
+	own(&x.columns, textColumns[i], &x.codes[i])
 	x.codes[i][slot] = d.take(text)
 	if known {
 		d.give(old)
@@ -260,7 +286,11 @@ func (x *Index) tableFor(more int) []uint32 {
 	for (x.len()+more)*4 > size*3 {
 		size *= 2
 	}
-	if size == len(x.table) {
+	switch {
+	case size > len(x.table):
+	case more > 0 && x.shared.has(VIN):
+		return slices.Clone(x.table)
+	default:
 		return x.table
 	}
 	table := make([]uint32, size)
@@ -284,17 +314,55 @@ func grown[T any](list []T, more int) []T {
 
 func sized[T any](list []T, size int) []T { return append(make([]T, 0, size), list...) }
 
-// roomy are the columns with room for more vehicles and bytes of stock numbers.
-func (c *columns) roomy(more, stockSize int) columns {
-	next := columns{
-		vins: grown(c.vins, more*vinSize), versions: grown(c.versions, more), lot: grown(c.lot, more), years: grown(c.years, more), mileages: grown(c.mileages, more),
-		prices: grown(c.prices, more), internets: grown(c.internets, more), created: grown(c.created, more), updated: grown(c.updated, more),
-		stock: c.stock.grown(more, stockSize),
+// grow makes room for more vehicles and bytes of stock numbers, in what no other index shares. Readers go on meanwhile; only one
+// column at a time is there twice.
+func (x *Index) grow(more, stockSize int) {
+	if more > 0 || stockSize > 0 {
+		stock := x.stock
+		if x.shared.has(StockNumber) {
+			stock.text, stock.at = slices.Clone(stock.text), slices.Clone(stock.at)
+		}
+		stock = stock.grown(more, stockSize)
+		x.replace(StockNumber, func() { x.stock = stock })
 	}
-	for i := range c.codes {
-		next.codes[i] = grown(c.codes[i], more)
+	if more == 0 {
+		return
 	}
-	return next
+	table := x.tableFor(more)
+	widen(x, VIN, &x.vins, more*vinSize)
+	x.replace(VIN, func() { x.table = table })
+	widen(x, numColumns, &x.versions, more) // shared with none
+	widen(x, DaysOnLot, &x.lot, more)
+	widen(x, Year, &x.years, more)
+	widen(x, Mileage, &x.mileages, more)
+	widen(x, Price, &x.prices, more)
+	widen(x, InternetPrice, &x.internets, more)
+	widen(x, Created, &x.created, more)
+	widen(x, Updated, &x.updated, more)
+	for i := range x.codes {
+		widen(x, textColumns[i], &x.codes[i], more)
+	}
+}
+
+func (x *Index) replace(which Column, swap func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	swap()
+	x.shared.remove(which)
+}
+
+func widen[T any](x *Index, which Column, column *[]T, more int) {
+	if wide := grown(free(&x.columns, which, *column), more); cap(wide) != cap(*column) || x.shared.has(which) {
+		x.replace(which, func() { *column = wide })
+	}
+}
+
+// free is a column without the room that another index may use, if there is one.
+func free[T any](c *columns, which Column, column []T) []T {
+	if c.shared.has(which) {
+		return column[:len(column):len(column)]
+	}
+	return column
 }
 
 // exact are the columns with room for so many more vehicles and no others.
@@ -302,9 +370,9 @@ func (c *columns) exact(more int) columns {
 	n := c.len() + more
 	next := columns{
 		vins: sized(c.vins, n*vinSize), versions: sized(c.versions, n), lot: sized(c.lot, n), years: sized(c.years, n), mileages: sized(c.mileages, n),
-		prices: sized(c.prices, n), internets: sized(c.internets, n), created: sized(c.created, n), updated: sized(c.updated, n), stock: c.stock,
+		prices: sized(c.prices, n), internets: sized(c.internets, n), created: sized(c.created, n), updated: sized(c.updated, n),
+		stock: stockNumbers{text: slices.Clone(c.stock.text), at: sized(c.stock.at, n), dead: c.stock.dead},
 	}
-	next.stock.at = sized(c.stock.at, n)
 	for i := range c.codes {
 		next.codes[i] = sized(c.codes[i], n)
 	}
@@ -324,9 +392,36 @@ func (c *columns) extend(n int) {
 func (x *Index) Bytes() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	n := int64(cap(x.vins)) + int64(cap(x.versions))*(8+4+2+4+8+8+4+4+4*numTexts) + int64(cap(x.stock.at))*4 + int64(cap(x.stock.text)) + int64(cap(x.table))*4
-	for _, d := range x.texts {
+	return x.bytes(0)
+}
+
+// OwnBytes are those of them that it shares with no other index.
+func (x *Index) OwnBytes() int64 {
+	x.writer.Lock()
+	defer x.writer.Unlock()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.bytes(x.shared)
+}
+
+func (x *Index) bytes(without columnSet) (n int64) {
+	add := func(c Column, size int) {
+		if !without.has(c) {
+			n += int64(size)
+		}
+	}
+	add(VIN, cap(x.vins)+4*cap(x.table))
+	add(StockNumber, cap(x.stock.text)+4*cap(x.stock.at))
+	add(DaysOnLot, 4*cap(x.lot))
+	add(Year, 2*cap(x.years))
+	add(Mileage, 4*cap(x.mileages))
+	add(Price, 8*cap(x.prices))
+	add(InternetPrice, 8*cap(x.internets))
+	add(Created, 4*cap(x.created))
+	add(Updated, 4*cap(x.updated))
+	for i, d := range x.texts {
+		add(textColumns[i], 4*cap(x.codes[i]))
 		n += d.bytes()
 	}
-	return n + x.orderBytes() + x.kept.size()
+	return n + int64(8*cap(x.versions)) + x.orderBytes() + x.kept.size()
 }

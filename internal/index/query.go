@@ -69,6 +69,7 @@ type columnSet uint32
 const allColumns columnSet = 1<<numColumns - 1
 
 func (s *columnSet) add(c Column)     { *s |= 1 << c }
+func (s *columnSet) remove(c Column)  { *s &^= 1 << c }
 func (s columnSet) has(c Column) bool { return s&(1<<c) != 0 }
 
 // Query says which vehicles, and in which order. Filters hold together.

@@ -1,9 +1,6 @@
 package index
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Stock numbers stand in lower case one behind the other, so that one pass over them finds a text. Behind each follow a
 // line break and the slot of its vehicle, in bytes no text begins with.
@@ -28,9 +25,8 @@ func (s *stockNumbers) of(slot uint32) []byte {
 	return s.text[at : int(at)+end]
 }
 
-// set sets a vehicle's stock number and tells whether it changed.
+// set sets a vehicle's stock number, in lower case, and tells whether it changed.
 func (s *stockNumbers) set(slot uint32, stock string) (changed bool) {
-	stock = strings.ToLower(stock)
 	if string(s.of(slot)) == stock {
 		return false
 	}

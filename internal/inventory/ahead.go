@@ -21,8 +21,8 @@ type ahead struct {
 	before version
 	rows   []index.Row  // written so far, until there are too many of them
 	index  *index.Index // from then on
-	room   int64        // bytes it may take
-	off    bool         // there is none, or no room for another
+	room   room
+	off    bool // there is none, or no room for another
 }
 
 // ahead is for a writer that found a version, and has the inventory's lock. Only an index that is of just this version can be gone
@@ -50,40 +50,52 @@ func (a *ahead) put(rows []index.Row) {
 			return
 		}
 		base := a.g.base(a.before)
-		if base == nil || !a.hasRoom(base.Bytes()) {
+		if base == nil {
 			a.end()
 			return
 		}
-		a.index, rows, a.rows = base.Fork(len(a.rows)), a.rows, nil
+		a.index, rows, a.rows, a.room.beside = base.Fork(), a.rows, nil, base.Bytes()
 	}
-	if !a.hasRoom(a.index.Bytes()) || a.index.Put(rows) != nil {
+	if a.index.Put(rows) != nil || !a.hasRoom(a.index.OwnBytes()) {
 		a.end() // who reads them from the store will say what is wrong with them
 	}
 }
 
 // hasRoom tells whether there is room for so many bytes.
 func (a *ahead) hasRoom(bytes int64) bool {
-	if bytes <= a.room {
+	if bytes <= a.room.bytes {
 		return true
 	}
-	for _, more := range []int64{bytes - a.room + bytes/8, bytes - a.room} {
-		if a.all.reserve(more) {
-			a.room += more
+	for _, more := range []int64{bytes / 8, 0} {
+		if wanted := (room{bytes + more, a.room.beside}); a.all.reserve(a.room, wanted) {
+			a.room = wanted
 			return true
 		}
 	}
 	return false
 }
 
-// reserve takes bytes for indexes that are ahead, which together may take as much as those in use, or gives them back.
-func (all *indexes) reserve(more int64) bool {
+// room is what an index made ahead may take.
+type room struct {
+	bytes  int64
+	beside int64 // bytes of the index it is to succeed
+}
+
+// extra are the bytes that two indexes take beyond those of the larger, which one takes anyway.
+func (r room) extra() int64 { return min(r.bytes, r.beside) }
+
+// reserve changes the room of one of the indexes that are ahead, which together may take as much as those in use.
+func (all *indexes) reserve(had, wanted room) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if more > 0 && all.reserved+more > all.limit {
+	if more := wanted.bytes - had.bytes; more > 0 && all.reserved+more > all.limit {
 		return false
 	}
-	if all.reserved += more; all.onReserve != nil && more != 0 {
-		all.onReserve(all.reserved)
+	all.reserved += wanted.bytes - had.bytes
+	if more := wanted.extra() - had.extra(); more != 0 {
+		if all.extra += more; all.onReserve != nil {
+			all.onReserve(all.extra)
+		}
 	}
 	return true
 }
@@ -93,8 +105,8 @@ func (a *ahead) end() {
 	if a.index != nil {
 		a.index.Close()
 	}
-	a.all.reserve(-a.room)
-	a.rows, a.index, a.room, a.off = nil, nil, 0, true
+	a.all.reserve(a.room, room{})
+	a.rows, a.index, a.room, a.off = nil, nil, room{}, true
 }
 
 // ready leaves the index to be shown with the version that a commit is about to make, if it is of this mark.
@@ -107,7 +119,7 @@ func (a *ahead) ready(mark int64) {
 	defer a.g.mu.Unlock()
 	a.all.forgetNext(a.g)
 	a.g.next = &nextIndex{a.index, a.tx, version{n: a.before.n + 1, changes: a.before.changes + 1, bumps: a.before.bumps, mark: mark}, a.room}
-	a.index, a.room = nil, 0
+	a.index, a.room = nil, room{}
 }
 
 // nextIndex is to be shown with a version that may not be committed yet.
@@ -115,7 +127,7 @@ type nextIndex struct {
 	*index.Index
 	tx   *sqldb.Tenant
 	of   version
-	room int64
+	room room
 }
 
 func (x *nextIndex) is(v version) bool {
@@ -147,7 +159,7 @@ func (all *indexes) follow(g *indexed, v version) (followed bool) {
 	if g.shown != nil {
 		g.next.Succeed(g.shown)
 	}
-	all.reserve(-g.next.room)
+	all.reserve(g.next.room, room{})
 	g.shown, g.next, g.upTo = g.next.Index, nil, v
 	return true
 }
@@ -155,7 +167,7 @@ func (all *indexes) follow(g *indexed, v version) (followed bool) {
 func (all *indexes) forgetNext(g *indexed) {
 	if g.next != nil {
 		g.next.Close()
-		all.reserve(-g.next.room)
+		all.reserve(g.next.room, room{})
 		g.next = nil
 	}
 }

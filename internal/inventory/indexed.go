@@ -40,11 +40,12 @@ type indexes struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	onReserve func(bytes int64) // told of reserved; nil for nobody
+	onReserve func(bytes int64) // told of extra; nil for nobody
 
 	mu       sync.Mutex
 	of       map[string]*indexed // by group
 	reserved int64               // bytes for indexes that are made ahead of commits
+	extra    int64               // of them, beyond what the indexes in use may take
 }
 
 // indexed is a group's index, and how far it has got.

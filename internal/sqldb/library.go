@@ -48,7 +48,7 @@ func (db *DB) Connect(ctx context.Context, busy time.Duration) (*Side, error) {
 	}
 	o := db.pool.options
 	o.BusyTimeout = busy
-	conn, err := openSide(ctx, dsn(db.pool.path, o, false), 1)
+	conn, err := openSide(ctx, writing(db.pool.path, o, sideCacheKiB), 1)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.pool.path, err)
 	}

@@ -27,11 +27,12 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = 5 * time.Second
 	}
-	write, err := openSide(ctx, dsn(path, o, false), 1)
+	write, err := openSide(ctx, writing(path, o, writeCacheKiB), 1)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	read, err := openSide(ctx, dsn(path, o, true), max(4, 2*runtime.GOMAXPROCS(0)))
+	readers := max(4, 2*runtime.GOMAXPROCS(0))
+	read, err := openSide(ctx, dsn(path, o, readCacheKiB/readers)+"&_pragma=query_only(ON)", readers)
 	if err != nil {
 		_ = write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -57,7 +58,18 @@ func openSide(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
 	return db, nil
 }
 
-func dsn(path string, o Options, readOnly bool) string {
+// Pages that connections keep. The driver's memory has twice the size: a page and its header take a block of 8 KiB.
+const (
+	writeCacheKiB = 48_000 // with less, a file of many rows writes the same pages to the log again and again
+	sideCacheKiB  = 2_000
+	readCacheKiB  = 16_000 // of all readers together: the upper pages of trees; the system has the others
+)
+
+func writing(path string, o Options, cacheKiB int) string {
+	return dsn(path, o, cacheKiB) + "&_txlock=immediate"
+}
+
+func dsn(path string, o Options, cacheKiB int) string {
 	sync := "NORMAL"
 	if o.FullSync {
 		sync = "FULL"
@@ -68,13 +80,7 @@ func dsn(path string, o Options, readOnly bool) string {
 	q.Add("_pragma", "synchronous("+sync+")")
 	q.Add("_pragma", "foreign_keys(ON)")
 	q.Add("_pragma", "temp_store(MEMORY)") // else every multi-row upsert writes its statement journal to a file
-	if readOnly {
-		q.Add("_pragma", "query_only(ON)")
-		q.Add("_pragma", "cache_size(-8000)")
-	} else {
-		q.Add("_pragma", "cache_size(-48000)") // pages that a file of many rows would write to the log again and again
-		q.Set("_txlock", "immediate")
-	}
+	q.Add("_pragma", fmt.Sprintf("cache_size(%d)", -cacheKiB))
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 

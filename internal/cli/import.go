@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ const exitRefused = 3
 
 // maxShownRows is how many refused rows, and kinds of warnings, are printed.
 const maxShownRows = 20
+
+// importCollectPercent has a load beside a running server take less memory (GOGC); a million rows are read no slower.
+const importCollectPercent = 50
 
 type importCommand struct {
 	app.Store `embed:""`
@@ -52,6 +56,9 @@ Exit codes: 0 every row loaded, 1 nothing loaded, 2 wrong command line, 3 loaded
 
 // Run loads the file.
 func (cmd *importCommand) Run(c *console) (err error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(importCollectPercent)
+	}
 	if info, err := os.Stat(cmd.File); err != nil || !info.Mode().IsRegular() {
 		return usageError{fmt.Errorf("%s is no regular file, and import reads its file twice: save what it holds to one and name that", cmd.File)}
 	}

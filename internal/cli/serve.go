@@ -16,7 +16,7 @@ import (
 const collectPercent = 300
 
 // collectHarder is how many bytes Go may hold, besides what the settings set aside, before the collector no longer waits for that
-// growth (GOMEMLIMIT). A file of a million rows keeps up to 100 MiB alive. With 224 MiB such a file was read no faster, and
+// growth (GOMEMLIMIT). A file of a million rows keeps some 40 MiB alive. With 224 MiB such a file was read no faster, and
 // the server held 200 MiB more meanwhile. SQLite's own memory, up to 150 MiB then, comes on top.
 const collectHarder = 96 << 20
 

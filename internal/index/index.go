@@ -329,7 +329,7 @@ func (x *Index) grow(more, stockSize int) {
 		return
 	}
 	table := x.tableFor(more)
-	widen(x, VIN, &x.vins, more*vinSize)
+	widen(x, VIN, &x.vins, more*vinSize) // from here on VIN is no longer shared, nor is the new table
 	x.replace(VIN, func() { x.table = table })
 	widen(x, numColumns, &x.versions, more) // shared with none
 	widen(x, DaysOnLot, &x.lot, more)
@@ -395,7 +395,7 @@ func (x *Index) Bytes() int64 {
 	return x.bytes(0)
 }
 
-// OwnBytes are those of them that it shares with no other index.
+// OwnBytes are those of them that it does not share with the index it was forked from, or with its forks.
 func (x *Index) OwnBytes() int64 {
 	x.writer.Lock()
 	defer x.writer.Unlock()

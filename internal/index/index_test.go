@@ -107,6 +107,9 @@ func TestIndexAnswersAsAPlainSearchDoes(t *testing.T) {
 			into := shown
 			if fork.x == nil && rapid.IntRange(0, 3).Draw(t, "forks") == 0 {
 				fork = known{shown.x.Fork(), maps.Clone(shown.m)}
+				if rapid.Bool().Draw(t, "reserved behind it") {
+					shown.x.Reserve(200)
+				}
 			}
 			if fork.x != nil && rapid.IntRange(0, 3).Draw(t, "into the fork") > 0 {
 				into = fork
@@ -404,4 +407,40 @@ func TestReadersAndWriters(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
+}
+
+// TestAForkIsWrittenWhileTheOtherIsRead, for the race detector.
+func TestAForkIsWrittenWhileTheOtherIsRead(t *testing.T) {
+	x := index.New(index.NewBudget(1 << 20))
+	rows := make([]index.Row, 500)
+	for i := range rows {
+		rows[i] = generated(i).row()
+	}
+	if err := x.Put(rows); err != nil {
+		t.Fatal(err)
+	}
+	fork := x.Fork()
+	var readers sync.WaitGroup
+	for _, q := range []*index.Query{{}, {Search: "1ft"}, {Sort: []index.Key{{Column: index.Price}}}, {Facets: []index.Column{index.Make}}} {
+		readers.Go(func() {
+			want := x.Page(q, index.Window{Limit: 50}, nil).Rows[0].Version
+			for range 200 {
+				if got := x.Page(q, index.Window{Limit: 50}, nil).Rows[0].Version; got != want {
+					t.Errorf("a reader saw version %d, not %d", got, want)
+				}
+			}
+		})
+	}
+	for i := range 300 {
+		c := generated(i)
+		c.version, c.price, c.stock, c.make = int64(1000+i), int64(100*i+1), fmt.Sprint("N", i), fmt.Sprint("Make", i)
+		if err := fork.Put([]index.Row{c.row(), generated(1000 + i).row()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fork.Succeed(x)
+	readers.Wait()
+	if fork.Len() != 800 || x.Len() != 500 {
+		t.Errorf("%d and %d vehicles", fork.Len(), x.Len())
+	}
 }

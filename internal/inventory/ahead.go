@@ -12,6 +12,9 @@ import (
 // would take longer than a list can wait.
 const aheadLeast = walkBatch
 
+// leastOwn is the part of an index, as a divisor, that a fork has of its own when a file changed prices alone.
+const leastOwn = 4
+
 // ahead is an index that shows what a transaction is writing: made beside the one in use, which it succeeds when others see
 // the commit. So lists have a large file as soon as it is there.
 type ahead struct {
@@ -50,11 +53,12 @@ func (a *ahead) put(rows []index.Row) {
 			return
 		}
 		base := a.g.base(a.before)
-		if base == nil {
+		a.room.spare = a.all.spare()
+		if base == nil || !a.hasRoom(base.Bytes()/leastOwn) {
 			a.end()
 			return
 		}
-		a.index, rows, a.rows, a.room.beside = base.Fork(), a.rows, nil, base.Bytes()
+		a.index, rows, a.rows = base.Fork(), a.rows, nil
 	}
 	if a.index.Put(rows) != nil || !a.hasRoom(a.index.OwnBytes()) {
 		a.end() // who reads them from the store will say what is wrong with them
@@ -67,7 +71,7 @@ func (a *ahead) hasRoom(bytes int64) bool {
 		return true
 	}
 	for _, more := range []int64{bytes / 8, 0} {
-		if wanted := (room{bytes + more, a.room.beside}); a.all.reserve(a.room, wanted) {
+		if wanted := (room{bytes + more, a.room.spare}); a.all.reserve(a.room, wanted) {
 			a.room = wanted
 			return true
 		}
@@ -77,12 +81,20 @@ func (a *ahead) hasRoom(bytes int64) bool {
 
 // room is what an index made ahead may take.
 type room struct {
-	bytes  int64
-	beside int64 // bytes of the index it is to succeed
+	bytes int64
+	spare int64 // of the limit, when it was made
 }
 
-// extra are the bytes that two indexes take beyond those of the larger, which one takes anyway.
-func (r room) extra() int64 { return min(r.bytes, r.beside) }
+// extra is what is set aside beyond the limit.
+func (r room) extra() int64 { return max(0, r.bytes-r.spare) }
+
+// spare is what of the limit no index takes.
+func (all *indexes) spare() int64 {
+	used, _ := all.usage(nil)
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	return max(0, all.limit-used-all.reserved)
+}
 
 // reserve changes the room of one of the indexes that are ahead, which together may take as much as those in use.
 func (all *indexes) reserve(had, wanted room) bool {

@@ -16,8 +16,6 @@ import (
 // TestALargeFileShowsAtOnce, to lists that only the index can answer too, and as the store has it.
 func TestALargeFileShowsAtOnce(t *testing.T) {
 	h, north, south := lot(t)
-	var reserved, most int64
-	h.stock.OnReserve(func(bytes int64) { reserved, most = bytes, max(most, bytes) })
 	h.shown("make=Ford")
 	const n = 2*walkBatch + 100
 	large := func(edition int) []vehicle.Change {
@@ -52,8 +50,8 @@ func TestALargeFileShowsAtOnce(t *testing.T) {
 	}
 	h.feeds(Source{Name: SourceImport, IntegrationID: second, File: "other.csv"}, large(0)...) // says nothing new of most, but is a source of each
 	h.sameAsRead()
-	if most < 20*n || reserved != 0 {
-		t.Errorf("%d bytes were reserved at most, %d are yet", most, reserved)
+	if all := h.stock.indexes; all.reserved != 0 || all.extra != 0 {
+		t.Errorf("%d bytes are reserved yet, %d of them beyond the limit", all.reserved, all.extra)
 	}
 }
 
@@ -191,5 +189,31 @@ func TestALargeFileWithoutRoomBeside(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	h.stock.indexes.reserve(others, room{})
+	h.sameAsRead()
+}
+
+// TestMemoryIsSetAsideForWhatTheLimitDoesNotHold, as another group's index may have it.
+func TestMemoryIsSetAsideForWhatTheLimitDoesNotHold(t *testing.T) {
+	h, _, _ := lot(t)
+	h.shown("make=Ford")
+	h.imports(file(walkBatch, 0)...)
+	h.shown("make=Ford&limit=1")
+	x, _, err := h.stock.indexes.get(t.Context(), h.tenant(), version{}, needState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var extra, most int64
+	h.stock.OnReserve(func(bytes int64) { extra, most = bytes, max(most, bytes) })
+	h.imports(file(walkBatch, 1)...)
+	h.shown("make=Ford&limit=1")
+	if most != 0 {
+		t.Errorf("%d bytes were set aside, though there was room", most)
+	}
+	h.stock.indexes.limit = x.Bytes() * 5 / 4
+	h.imports(file(walkBatch, 2)...)
+	h.shown("make=Ford&limit=1")
+	if most < walkBatch || extra != 0 {
+		t.Errorf("%d bytes were set aside at most, %d are yet", most, extra)
+	}
 	h.sameAsRead()
 }

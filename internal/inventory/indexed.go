@@ -45,7 +45,7 @@ type indexes struct {
 	mu       sync.Mutex
 	of       map[string]*indexed // by group
 	reserved int64               // bytes for indexes that are made ahead of commits
-	extra    int64               // of them, beyond what the indexes in use may take
+	extra    int64               // of them, beyond the limit
 }
 
 // indexed is a group's index, and how far it has got.

@@ -32,7 +32,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
-	read, err := openSide(ctx, dsn(path, o, readCacheKiB/readers)+"&_pragma=query_only(ON)", readers)
+	read, err := openSide(ctx, dsn(path, o, max(leastCacheKiB, readCacheKiB/readers))+"&_pragma=query_only(ON)", readers)
 	if err != nil {
 		_ = write.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -61,8 +61,9 @@ func openSide(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
 // Pages that connections keep. The driver's memory has twice the size: a page and its header take a block of 8 KiB.
 const (
 	writeCacheKiB = 48_000 // with less, a file of many rows writes the same pages to the log again and again
-	sideCacheKiB  = 2_000
 	readCacheKiB  = 16_000 // of all readers together: the upper pages of trees; the system has the others
+	leastCacheKiB = 1_000  // of each
+	sideCacheKiB  = 2_000  // of a library
 )
 
 func writing(path string, o Options, cacheKiB int) string {

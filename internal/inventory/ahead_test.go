@@ -168,9 +168,9 @@ func TestALargeFileThatNobodyLooksAt(t *testing.T) {
 	h.sameAsRead()
 }
 
-// TestALargeFileWithoutRoomBeside shows once the index has read it.
-func TestALargeFileWithoutRoomBeside(t *testing.T) {
-	h, _, _ := lot(t)
+// withALargeFile has a file's vehicles in an index, which takes so many bytes.
+func withALargeFile(t *testing.T) (h *house, inUse int64) {
+	h, _, _ = lot(t)
 	h.shown("make=Ford")
 	h.imports(file(walkBatch, 0)...)
 	h.shown("make=Ford&limit=1")
@@ -178,8 +178,14 @@ func TestALargeFileWithoutRoomBeside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.stock.indexes.limit = 3 * x.Bytes()
-	others := room{bytes: 3*x.Bytes() - 1}
+	return h, x.Bytes()
+}
+
+// TestALargeFileWithoutRoomBeside shows once the index has read it.
+func TestALargeFileWithoutRoomBeside(t *testing.T) {
+	h, inUse := withALargeFile(t)
+	h.stock.indexes.limit = 3 * inUse
+	others := room{bytes: 3*inUse - 1}
 	h.stock.indexes.reserve(room{}, others)
 	h.imports(file(walkBatch, 1)...)
 	if g := h.stock.indexes.group(group); g.next != nil {
@@ -194,14 +200,7 @@ func TestALargeFileWithoutRoomBeside(t *testing.T) {
 
 // TestMemoryIsSetAsideForWhatTheLimitDoesNotHold, as another group's index may have it.
 func TestMemoryIsSetAsideForWhatTheLimitDoesNotHold(t *testing.T) {
-	h, _, _ := lot(t)
-	h.shown("make=Ford")
-	h.imports(file(walkBatch, 0)...)
-	h.shown("make=Ford&limit=1")
-	x, _, err := h.stock.indexes.get(t.Context(), h.tenant(), version{}, needState)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h, inUse := withALargeFile(t)
 	var extra, most int64
 	h.stock.OnReserve(func(bytes int64) { extra, most = bytes, max(most, bytes) })
 	h.imports(file(walkBatch, 1)...)
@@ -209,11 +208,14 @@ func TestMemoryIsSetAsideForWhatTheLimitDoesNotHold(t *testing.T) {
 	if most != 0 {
 		t.Errorf("%d bytes were set aside, though there was room", most)
 	}
-	h.stock.indexes.limit = x.Bytes() * 5 / 4
+	h.stock.indexes.limit = 3 * inUse
+	others := room{bytes: 2 * inUse, spare: 2 * inUse} // of others, who had room
+	h.stock.indexes.reserve(room{}, others)
 	h.imports(file(walkBatch, 2)...)
 	h.shown("make=Ford&limit=1")
-	if most < walkBatch || extra != 0 {
+	if most < 20*walkBatch || extra != 0 { // versions, prices, times and the order at least
 		t.Errorf("%d bytes were set aside at most, %d are yet", most, extra)
 	}
+	h.stock.indexes.reserve(others, room{})
 	h.sameAsRead()
 }

@@ -37,7 +37,7 @@ type Stock struct {
 // Options of the stock.
 type Options struct {
 	PageCacheBytes int64            // of the pages and vehicles kept in memory, half each; 0 keeps none
-	IndexBytes     int64            // of the indexes of groups' vehicles, and as many again while large files are written; 0 for none: then there are no filters, sorts and facets
+	IndexBytes     int64            // of the indexes of groups' vehicles, and up to as many again while large files are written; 0 for none: then there are no filters, sorts and facets
 	DocumentBytes  int64            // of the vehicles kept in memory as lists show them; 0 keeps none
 	Log            *slog.Logger     // none when nil
 	Waiting        int              // calls that may wait for changes at once
